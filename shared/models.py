@@ -1,0 +1,269 @@
+"""The records AudioFile, Stem and Job.
+
+Wire names are camelCase, Python names snake_case. Times are UTC, on the wire ISO 8601 with `Z`;
+durations and beats are seconds. What could not be measured is null, and `unmeasured` says why.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+ANALYSIS_VERSION = 1
+"""Raised whenever the analysis gives other results for the same bytes."""
+
+STRUCTURE_FIELDS = ("chord_progression", "beats", "sections", "notation_data")
+
+
+RecordT = TypeVar("RecordT")
+
+
+@dataclass(frozen=True)
+class Stored(Generic[RecordT]):
+    """A record as it was read, with the ETag that a conditional write of it needs."""
+
+    record: RecordT
+    etag: str
+
+
+class WireModel(BaseModel):
+    """A record with camelCase wire names that refuses fields it does not know."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the record as JSON values under its wire names."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class StemType(StrEnum):
+    """The four sources that Demucs separates."""
+
+    DRUMS = "Drums"
+    BASS = "Bass"
+    VOCALS = "Vocals"
+    OTHER = "Other"
+
+
+class AnalysisStatus(StrEnum):
+    """How far the analysis of an audio file is."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    REJECTED = "Rejected"
+    """The file itself can't be taken: not audio, damaged, too long, too large."""
+
+
+class StemAnalysisStatus(StrEnum):
+    """How far the analysis of a stem is."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class JobStatus(StrEnum):
+    """Where a job stands; shared/jobs.py has the transitions."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    STALE = "Stale"
+    RETRYING = "Retrying"
+
+
+TERMINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+def _json_text(value: Any) -> Any:
+    """Turn native JSON into the JSON text that the wire contract holds; refuse text that is not JSON."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    if isinstance(value, str):
+        json.loads(value)
+    return value
+
+
+JsonText = Annotated[str, BeforeValidator(_json_text)]
+KeyName = Annotated[str, Field(pattern=r"^[A-G]#? (major|minor)$", examples=["C# major"])]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+TimeSignature = Annotated[str, Field(pattern=r"^\d{1,2}/\d{1,2}$")]
+
+
+class Confidence(WireModel):
+    """How sure the analysis is, from 0 (guess) to 1."""
+
+    bpm: Share | None = None
+    key: Share | None = None
+
+
+class SongMusic(WireModel):
+    """The song-level result that an AudioFile carries."""
+
+    bpm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    key: KeyName | None = None
+    time_signature: TimeSignature | None = None
+    tuning: Annotated[float, Field(ge=300, le=600)] | None = Field(None, description="A4 in Hz")
+
+
+class AudioFile(SongMusic):
+    """An uploaded song."""
+
+    id: str
+    name: str
+    blob_uri: str
+    content_type: str | None = None
+    size_bytes: int = Field(ge=0)
+    etag: str
+    content_hash: str | None = Field(None, description="SHA-256 of the bytes, measured by the worker")
+    duration_seconds: NotNegative | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    uploaded_at: AwareDatetime
+    analysis_status: AnalysisStatus = AnalysisStatus.PENDING
+    analysis_version: int | None = Field(None, description="Version of the analysis that the record holds")
+    error: str | None = None
+    job_id: str | None = Field(None, description="The latest job of this file; it may be deleted already")
+
+
+class StemMeasures(WireModel):
+    """What the analysis says of one stem; every value was measured or is null.
+
+    Tempo, key, beats, chords and sections are those of the song, which its stems share; the metrics
+    (levels, spectrum, onsets, silence) are the stem's own.
+    """
+
+    bpm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    key: KeyName | None = None
+    camelot: str | None = Field(None, pattern=r"^(1[0-2]|[1-9])[AB]$", examples=["3B"])
+    time_signature: TimeSignature | None = None
+    tuning: Annotated[float, Field(ge=300, le=600)] | None = Field(None, description="A4 in Hz")
+    confidence: Confidence = Confidence()
+    chord_progression: JsonText | None = None
+    beats: JsonText | None = None
+    sections: JsonText | None = None
+    notation_data: JsonText | None = None
+    rms_level: Finite | None = Field(None, description="dBFS")
+    peak_level: Finite | None = Field(None, description="Sample peak, dBFS")
+    loudness_lufs: Finite | None = Field(None, description="Integrated loudness, ITU-R BS.1770-4")
+    spectral_centroid: NotNegative | None = Field(None, description="Hz, mean over sounding frames")
+    spectral_bandwidth: NotNegative | None = Field(None, description="Hz, mean over sounding frames")
+    spectral_rolloff: NotNegative | None = Field(None, description="Hz (85 %), mean over sounding frames")
+    zero_crossing_rate: Share | None = Field(None, description="Crossings per sample, sounding frames")
+    dynamic_range: NotNegative | None = Field(None, description="dB between the 95th and 10th frame RMS")
+    onset_rate: NotNegative | None = Field(None, description="Onsets per second")
+    silence_ratio: Share | None = Field(None, description="Share of frames below -60 dBFS")
+    unmeasured: dict[str, str] = Field({}, description="For values that are null: why")
+
+
+class StemWrite(StemMeasures):
+    """Body of POST /api/stems: what the worker says of one stem."""
+
+    audio_file_id: str
+    type: StemType
+    blob_uri: str
+    duration_seconds: NotNegative
+    file_size_bytes: int = Field(ge=0)
+    sample_rate: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    separated_at: AwareDatetime
+    separation_model: str = Field(description="Name and weights digest, as in `htdemucs@955717e8`")
+    analysis_version: int = ANALYSIS_VERSION
+    analysis_status: StemAnalysisStatus = StemAnalysisStatus.COMPLETED
+    analysis_error: str | None = None
+    analysed_at: AwareDatetime | None = None
+    job_id: str | None = Field(None, description="With `attempt`: refused unless this attempt still runs")
+    attempt: int | None = None
+
+
+class Stem(StemMeasures):
+    """One separated and analysed stem of the library."""
+
+    id: str
+    audio_file_id: str
+    type: StemType
+    blob_uri: str
+    duration_seconds: float
+    file_size_bytes: int
+    sample_rate: int
+    channels: int
+    separated_at: AwareDatetime
+    separation_model: str
+    analysis_version: int
+    analysis_status: StemAnalysisStatus
+    analysis_error: str | None = None
+    analysed_at: AwareDatetime | None = None
+    created_at: AwareDatetime
+
+
+class Job(WireModel):
+    """One analysis of one version of an audio file."""
+
+    id: str
+    type: Literal["Analysis"] = "Analysis"
+    audio_file_id: str
+    blob_name: str
+    etag: str = Field(description="The blob's version that this job analyses")
+    analysis_version: int
+    status: JobStatus = JobStatus.PENDING
+    idempotency_key: str
+    attempt: int = Field(0, description="Fencing token: raised by every claim")
+    queued_attempt: int = Field(1, description="Attempt that the newest message announces")
+    retries: int = Field(0, description="Attempts that ended by a passing fault")
+    max_retries: int = 3
+    current_step: str | None = None
+    progress: int = Field(0, ge=0, le=100)
+    checkpoints: dict[str, str] = Field({}, description="What an attempt finished, for the next one")
+    worker_id: str | None = None
+    last_heartbeat: AwareDatetime | None = None
+    error_message: str | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    completed_at: AwareDatetime | None = None
+    delete_after: AwareDatetime | None = None
+    metadata: dict[str, Any] = {}
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job's work has ended."""
+        return self.status in TERMINAL_STATUSES
+
+
+class JobSummary(WireModel):
+    """A job as lists show it: written at changes of state, so it lacks step and progress."""
+
+    id: str
+    type: Literal["Analysis"]
+    audio_file_id: str
+    status: JobStatus
+    attempt: int
+    error_message: str | None = None
+    created_at: AwareDatetime
+    completed_at: AwareDatetime | None = None
+
+
+class JobOutcome(WireModel):
+    """What became of a job that is deleted."""
+
+    id: str
+    audio_file_id: str
+    outcome: JobStatus
+    error_message: str | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    completed_at: AwareDatetime | None = None
+    deleted_at: datetime

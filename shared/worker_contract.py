@@ -1,0 +1,59 @@
+"""What the worker and the Function app say to each other about a job: queue message and request bodies."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.models import NotNegative, SongMusic, WireModel
+
+
+class ClaimRequest(WireModel):
+    """Body of POST /api/jobs/{id}/claim."""
+
+    attempt: int = Field(ge=1, description="The attempt that the queue message announced")
+    worker_id: str = Field(min_length=1, max_length=200)
+
+
+class Heartbeat(WireModel):
+    """Body of POST /api/jobs/{id}/heartbeat."""
+
+    attempt: int
+    worker_id: str
+    step: str | None = Field(None, max_length=100)
+    progress: int | None = Field(None, ge=0, le=100)
+    checkpoints: dict[str, str] = Field({}, description="What the attempt finished since the last beat")
+
+
+class Completion(WireModel):
+    """Body of POST /api/jobs/{id}/complete: the song-level result."""
+
+    attempt: int
+    worker_id: str
+    content_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    duration_seconds: NotNegative
+    sample_rate: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    song: SongMusic
+    metadata: dict[str, Any] = Field({}, description="Model, device, seconds by step")
+
+
+class Failure(WireModel):
+    """Body of POST /api/jobs/{id}/fail."""
+
+    attempt: int
+    worker_id: str
+    error: str = Field(min_length=1, max_length=2000, description="A sentence that a musician understands")
+    kind: Literal["permanent", "transient", "released"] = Field(
+        description="permanent: the file can't be taken; transient: try again later; "
+        "released: the worker stops and gives the message and the attempt back"
+    )
+
+
+class AnalysisMessage(WireModel):
+    """A message of the queue `analysis-jobs`."""
+
+    job_id: str
+    audio_file_id: str
+    blob_name: str
+    attempt: int
+    analysis_version: int
