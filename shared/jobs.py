@@ -6,73 +6,23 @@ Every transition is a conditional write (ETag), so that of two callers one wins 
 
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from shared import ids
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
+from shared.job_ports import Clock, JobHistory, JobIndex, JobQueue, JobStore
 from shared.job_states import BusyError, JobEvent, JobPolicy, SupersededError, check_fence, next_status
-from shared.models import AudioFile, Job, JobOutcome, JobStatus, Stored
+from shared.models import AudioFile, Job, JobOutcome, JobStatus, JobSummary, Stored
+from shared.paging import DayCursor, start_of
 from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, Heartbeat
 
 logger = logging.getLogger(__name__)
 
-Clock = Callable[[], datetime]
 
-
-class JobStore(Protocol):
-    """Where jobs are kept; writes are conditional."""
-
-    async def read(self, job_id: str) -> Stored[Job] | None:
-        """Return the job with its ETag, or None."""
-        ...
-
-    async def create(self, job: Job) -> Stored[Job]:
-        """Write a new job; AlreadyExistsError if its id is taken."""
-        ...
-
-    async def replace(self, job: Job, etag: str) -> Stored[Job]:
-        """Write the job if its ETag is still `etag`; else ChangedMeanwhileError."""
-        ...
-
-    async def delete(self, job_id: str, etag: str) -> None:
-        """Delete the job if its ETag is still `etag`; a missing one is no error."""
-        ...
-
-
-class JobHistory(Protocol):
-    """What is remembered of deleted jobs."""
-
-    async def put(self, outcome: JobOutcome) -> None:
-        """Write or overwrite the outcome."""
-        ...
-
-    async def get(self, job_id: str) -> JobOutcome | None:
-        """Return the outcome, or None."""
-        ...
-
-
-class JobIndex(Protocol):
-    """The lists that a job appears in."""
-
-    async def put_job(self, job: Job) -> None:
-        """Write what lists show of the job."""
-        ...
-
-    async def remove_job(self, job: Job) -> None:
-        """Take the job off the lists; a missing one is no error."""
-        ...
-
-
-class JobQueue(Protocol):
-    """The queue that workers consume."""
-
-    async def send(
-        self, message: AnalysisMessage, *, message_id: str, not_before: datetime | None = None
-    ) -> None:
-        """Send the message, to be delivered from `not_before` on; a repeated id is dropped."""
-        ...
+LISTED = timedelta(days=31)
+"""Lists go back this far; ended jobs are deleted much earlier."""
 
 
 class JobService:
@@ -114,6 +64,30 @@ class JobService:
                 stems=f"/api/audio/{outcome.audio_file_id}/stems",
             )
         raise NotFoundError(f"There is no job {job_id}.")
+
+    async def list_newest(
+        self, filters: Mapping[str, str], limit: int, cursor: DayCursor | None
+    ) -> tuple[list[JobSummary], DayCursor | None]:
+        """Return a page of jobs, newest first, and the cursor of the next page if there is one.
+
+        Walks the day partitions backwards; past a full page it looks one job ahead, so that the last
+        page is known to be the last.
+        """
+        today = self._clock().date()
+        cursor = cursor or DayCursor(today)
+        found: list[JobSummary] = []
+        while cursor.day > today - LISTED:
+            page = await self._index.jobs_of_day(
+                start_of(cursor.day), filters, max(1, limit - len(found)), cursor.continuation
+            )
+            if len(found) == limit and page.summaries:
+                return found, cursor
+            found += page.summaries
+            if page.continuation:
+                cursor = DayCursor(cursor.day, page.continuation)
+            else:
+                cursor = DayCursor(cursor.day - timedelta(days=1))
+        return found, None
 
     async def ensure(self, audio: AudioFile, *, blob_name: str, analysis_version: int) -> Job:
         """Return the one job for this version of the file, created and queued if it is new.
@@ -198,6 +172,14 @@ class JobService:
 
         return await self._change(job_id, beaten)
 
+    async def check(self, job_id: str, call: Completion) -> Job:
+        """Return the job if the caller may complete it (again); else raise ConflictError."""
+        job = (await self.get(job_id)).record
+        check_fence(job, call)
+        if job.status is not JobStatus.COMPLETED:
+            next_status(job.status, JobEvent.COMPLETE)
+        return job
+
     async def complete(self, job_id: str, completion: Completion) -> Job:
         """End the job as Completed; repeating it changes nothing."""
 
@@ -238,7 +220,12 @@ class JobService:
                         "error_message": failure.error,
                     }
                 )
-            return self._ended(job, next_status(job.status, JobEvent.FAIL), error_message=failure.error)
+            return self._ended(
+                job,
+                next_status(job.status, JobEvent.FAIL),
+                error_message=failure.error,
+                file_at_fault=failure.kind == "permanent",
+            )
 
         job = await self._change(job_id, failed)
         await self._index.put_job(job)

@@ -231,6 +231,9 @@ class Job(WireModel):
     worker_id: str | None = None
     last_heartbeat: AwareDatetime | None = None
     error_message: str | None = None
+    file_at_fault: bool = Field(
+        False, description="Failed because the file can't be taken, not by a fault of ours"
+    )
     created_at: AwareDatetime
     started_at: AwareDatetime | None = None
     completed_at: AwareDatetime | None = None
@@ -254,6 +257,14 @@ class JobSummary(WireModel):
     error_message: str | None = None
     created_at: AwareDatetime
     completed_at: AwareDatetime | None = None
+
+
+@dataclass(frozen=True)
+class JobSummaryPage:
+    """Some jobs of one day, and the database's continuation after them."""
+
+    summaries: list[JobSummary]
+    continuation: str | None
 
 
 class JobOutcome(WireModel):

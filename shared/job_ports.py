@@ -1,0 +1,70 @@
+"""What JobService needs of the outside: a store, a history, an index and a queue; shared/storage has them."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from shared.models import Job, JobOutcome, JobSummaryPage, Stored
+from shared.worker_contract import AnalysisMessage
+
+Clock = Callable[[], datetime]
+
+
+class JobStore(Protocol):
+    """Where jobs are kept; writes are conditional."""
+
+    async def read(self, job_id: str) -> Stored[Job] | None:
+        """Return the job with its ETag, or None."""
+        ...
+
+    async def create(self, job: Job) -> Stored[Job]:
+        """Write a new job; AlreadyExistsError if its id is taken."""
+        ...
+
+    async def replace(self, job: Job, etag: str) -> Stored[Job]:
+        """Write the job if its ETag is still `etag`; else ChangedMeanwhileError."""
+        ...
+
+    async def delete(self, job_id: str, etag: str) -> None:
+        """Delete the job if its ETag is still `etag`; a missing one is no error."""
+        ...
+
+
+class JobHistory(Protocol):
+    """What is remembered of deleted jobs."""
+
+    async def put(self, outcome: JobOutcome) -> None:
+        """Write or overwrite the outcome."""
+        ...
+
+    async def get(self, job_id: str) -> JobOutcome | None:
+        """Return the outcome, or None."""
+        ...
+
+
+class JobIndex(Protocol):
+    """The lists that a job appears in."""
+
+    async def put_job(self, job: Job) -> None:
+        """Write what lists show of the job."""
+        ...
+
+    async def remove_job(self, job: Job) -> None:
+        """Take the job off the lists; a missing one is no error."""
+        ...
+
+    async def jobs_of_day(
+        self, day: datetime, filters: Mapping[str, str], limit: int, continuation: str | None
+    ) -> JobSummaryPage:
+        """Return a page of the jobs created on a day, newest first, equal to `filters` (wire name: value)."""
+        ...
+
+
+class JobQueue(Protocol):
+    """The queue that workers consume."""
+
+    async def send(
+        self, message: AnalysisMessage, *, message_id: str, not_before: datetime | None = None
+    ) -> None:
+        """Send the message, to be delivered from `not_before` on; a repeated id is dropped."""
+        ...

@@ -1,0 +1,1 @@
+"""Thin adapters over the Azure SDKs; the only modules that import them."""

@@ -1,0 +1,61 @@
+"""Service Bus: the sender of the queue that workers consume."""
+
+import asyncio
+from datetime import datetime
+
+from azure.identity.aio import DefaultAzureCredential
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+
+from shared.worker_contract import AnalysisMessage
+
+
+class AnalysisQueue:
+    """Sends analysis messages; the connection is opened at first use and kept."""
+
+    def __init__(self, *, connection: str | None, namespace: str | None, queue_name: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._queue_name = queue_name
+        self._credential: DefaultAzureCredential | None = None
+        self._client: ServiceBusClient | None = None
+        self._sender: ServiceBusSender | None = None
+        self._sending = asyncio.Lock()
+
+    async def send(
+        self, message: AnalysisMessage, *, message_id: str, not_before: datetime | None = None
+    ) -> None:
+        """Send the message, to be delivered from `not_before` on; a repeated id is dropped by the queue."""
+        envelope = ServiceBusMessage(
+            message.model_dump_json(by_alias=True),
+            message_id=message_id,
+            content_type="application/json",
+            scheduled_enqueue_time_utc=not_before,
+        )
+        async with self._sending:
+            await self._open().send_messages(envelope)
+
+    async def ping(self) -> None:
+        """Raise the SDK's error unless the queue takes messages."""
+        async with self._sending:
+            await self._open().create_message_batch()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._sender:
+            await self._sender.close()
+        if self._client:
+            await self._client.close()
+        if self._credential:
+            await self._credential.close()
+
+    def _open(self) -> ServiceBusSender:
+        if self._sender is None:
+            if self._connection:
+                self._client = ServiceBusClient.from_connection_string(self._connection)
+            else:
+                assert self._namespace is not None
+                self._credential = DefaultAzureCredential()
+                self._client = ServiceBusClient(self._namespace, self._credential)
+            self._sender = self._client.get_queue_sender(self._queue_name)
+        return self._sender
