@@ -1,0 +1,1 @@
+"""The Function app: one blueprint a module, each route thin."""

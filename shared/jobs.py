@@ -6,7 +6,7 @@ Every transition is a conditional write (ETag), so that of two callers one wins 
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,15 +14,10 @@ from shared import ids
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.job_ports import Clock, JobHistory, JobIndex, JobQueue, JobStore
 from shared.job_states import BusyError, JobEvent, JobPolicy, SupersededError, check_fence, next_status
-from shared.models import AudioFile, Job, JobOutcome, JobStatus, JobSummary, Stored
-from shared.paging import DayCursor, start_of
+from shared.models import AudioFile, Job, JobOutcome, JobStatus, Stored
 from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, Heartbeat
 
 logger = logging.getLogger(__name__)
-
-
-LISTED = timedelta(days=31)
-"""Lists go back this far; ended jobs are deleted much earlier."""
 
 
 class JobService:
@@ -64,30 +59,6 @@ class JobService:
                 stems=f"/api/audio/{outcome.audio_file_id}/stems",
             )
         raise NotFoundError(f"There is no job {job_id}.")
-
-    async def list_newest(
-        self, filters: Mapping[str, str], limit: int, cursor: DayCursor | None
-    ) -> tuple[list[JobSummary], DayCursor | None]:
-        """Return a page of jobs, newest first, and the cursor of the next page if there is one.
-
-        Walks the day partitions backwards; past a full page it looks one job ahead, so that the last
-        page is known to be the last.
-        """
-        today = self._clock().date()
-        cursor = cursor or DayCursor(today)
-        found: list[JobSummary] = []
-        while cursor.day > today - LISTED:
-            page = await self._index.jobs_of_day(
-                start_of(cursor.day), filters, max(1, limit - len(found)), cursor.continuation
-            )
-            if len(found) == limit and page.summaries:
-                return found, cursor
-            found += page.summaries
-            if page.continuation:
-                cursor = DayCursor(cursor.day, page.continuation)
-            else:
-                cursor = DayCursor(cursor.day - timedelta(days=1))
-        return found, None
 
     async def ensure(self, audio: AudioFile, *, blob_name: str, analysis_version: int) -> Job:
         """Return the one job for this version of the file, created and queued if it is new.

@@ -1,0 +1,43 @@
+"""The durable deletion of ended jobs: completed ones after 30 s, failed and cancelled ones after 7 days."""
+
+import json
+from collections.abc import Generator
+from datetime import datetime
+from typing import Any
+
+import azure.durable_functions as df
+
+from functions.services import Services
+from shared.models import Job
+
+ORCHESTRATION = "delete_job_when_due"
+
+
+async def schedule_deletion(client: df.DurableOrchestrationClient, job: Job) -> None:
+    """Start the one orchestration that deletes this ended job; one that was started before goes on."""
+    assert job.delete_after is not None, "an ended job has a time of deletion"
+    instance_id = f"{job.id}-{job.attempt}"
+    status = await client.get_status(instance_id)
+    if status and status.runtime_status is not None:
+        return
+    due = {"jobId": job.id, "attempt": job.attempt, "deleteAfter": job.delete_after.isoformat()}
+    await client.start_new(ORCHESTRATION, instance_id=instance_id, client_input=due)
+
+
+def blueprint(services: Services) -> df.Blueprint:
+    """Return the orchestration and its activity."""
+    bp = df.Blueprint()
+
+    @bp.orchestration_trigger(context_name="context", orchestration=ORCHESTRATION)  # type: ignore[untyped-decorator]
+    def delete_job_when_due(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
+        due = context.get_input()
+        yield context.create_timer(datetime.fromisoformat(due["deleteAfter"]))
+        deleted = yield context.call_activity("delete_job_if_due", json.dumps(due))
+        return deleted
+
+    @bp.activity_trigger(input_name="due")  # type: ignore[untyped-decorator]
+    async def delete_job_if_due(due: str) -> bool:
+        job = json.loads(due)
+        return await services.jobs.delete_if_due(job["jobId"], job["attempt"])
+
+    return bp
