@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
@@ -101,6 +100,18 @@ class MaskNet(nn.Module):
         audio_channels: int = 2,
     ) -> None:
         super().__init__()
+        self.arguments = {
+            "nfft": nfft,
+            "hop": hop,
+            "channels": channels,
+            "hidden": hidden,
+            "dilations": list(dilations),
+            "segment": segment,
+            "fine_bins": fine_bins,
+            "coarse": coarse,
+            "samplerate": samplerate,
+            "audio_channels": audio_channels,
+        }
         self.sources = SOURCES
         self.samplerate = samplerate
         self.audio_channels = audio_channels
@@ -252,10 +263,12 @@ def load(path: Path = WEIGHTS) -> MaskNet:
     return network.eval()
 
 
-def save(weights: Mapping[str, Tensor], path: Path, arguments: Mapping[str, Any]) -> None:
-    """Write weights in half precision, with the arguments of their `MaskNet` and a checksum in the header."""
-    tensors = {name: tensor.half().contiguous() for name, tensor in weights.items()}
-    save_file(tensors, path, metadata={"arguments": json.dumps(dict(arguments)), "sha256": _digest(tensors)})
+def save(network: MaskNet, path: Path) -> None:
+    """Write a network's weights in half precision, with its arguments and a checksum in the header."""
+    tensors = {name: tensor.half().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(
+        tensors, path, metadata={"arguments": json.dumps(network.arguments), "sha256": _digest(tensors)}
+    )
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
