@@ -1,0 +1,1 @@
+"""Source separation: models, and the engine that applies them in constant memory."""

@@ -1,0 +1,35 @@
+"""Analyses a song's stems: `python -m gpu_worker.analysis --stems DIR --out result.json`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gpu_worker.analysis.song import analyse_song
+from shared.models import StemType
+
+
+def main() -> int:
+    """Write {song: {...}, stems: {Drums: {...}, ...}} with the wire names of the records."""
+    parser = argparse.ArgumentParser(prog="python -m gpu_worker.analysis", description=main.__doc__)
+    parser.add_argument("--mix", type=Path, help="the song; this version analyses its stems alone")
+    parser.add_argument("--stems", type=Path, required=True, help="folder of drums.wav, bass.wav, ...")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    paths = {stem: arguments.stems / f"{stem.lower()}.wav" for stem in StemType}
+    missing = [str(path) for path in paths.values() if not path.is_file()]
+    if missing:
+        print(f"No such file: {', '.join(missing)}", file=sys.stderr)
+        return 1
+    try:
+        result = analyse_song(paths)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"The stems can't be analysed: {error}", file=sys.stderr)
+        return 1
+    text = json.dumps({"song": result.song, "stems": result.stems}, indent=2, ensure_ascii=False)
+    arguments.out.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Models by name: htdemucs and its kin as Demucs loads them, the preview model, and `auto`."""
+
+import hashlib
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import urlsplit
+
+import torch
+
+from gpu_worker.errors import ModelUnavailableError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "htdemucs"
+PREVIEW = "preview"
+AUTO = "auto"
+CONNECT_SECONDS = 2.0
+
+PREVIEW_NOTE = (
+    "Separated with the PREVIEW model: it was trained on rendered music only, so expect leaks between the "
+    "stems of real recordings. For htdemucs, connect to the network or set STEM_MODEL_REPO to its weights."
+)
+
+
+class SeparationModel(Protocol):
+    """What the engine needs of a model; htdemucs, its bags and the preview model have it."""
+
+    sources: list[str]
+    samplerate: int
+    audio_channels: int
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory, and how to name it in records."""
+
+    network: torch.nn.Module
+    name: str
+    digest: str
+    device: str
+    note: str | None = None
+    """What users must be told of this model."""
+
+    @property
+    def label(self) -> str:
+        """Name and weights digest, as `separationModel` holds them."""
+        return f"{self.name}@{self.digest}"
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the stems, in the order of the network's output."""
+        return cast(SeparationModel, self.network).sources
+
+    @property
+    def segment_seconds(self) -> float:
+        """Length of the pieces that the network works on."""
+        network = self.network
+        return float(
+            network.max_allowed_segment if hasattr(network, "max_allowed_segment") else network.segment
+        )
+
+
+def load_model(name: str, *, repo: Path | None = None, device: str = "auto") -> LoadedModel:
+    """Load a model by name.
+
+    Parameters
+    ----------
+    name : str
+        A name that Demucs knows (`htdemucs`), `preview`, or `auto`: htdemucs where its weights can be had,
+        else, loudly, the preview model.
+    repo : Path, optional
+        Folder of weights, instead of network and cache.
+    device : str
+        `cpu`, `cuda`, `mps`, or `auto` for the fastest that is there.
+
+    Raises
+    ------
+    ModelUnavailableError
+        If the weights can't be had.
+    """
+    device = _pick_device(device)
+    if name == PREVIEW:
+        return _load_preview(device)
+    if name != AUTO:
+        return _load_demucs(name, repo, device)
+    if repo is None and not _weights_host_answers():
+        # Without a network only a cache can have them: keep the libraries from long tries.
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        return _load_demucs(DEFAULT_MODEL, repo, device)
+    except ModelUnavailableError as error:
+        logger.warning("%s", error)
+        logger.warning("%s", PREVIEW_NOTE)
+        return _load_preview(device)
+
+
+def _load_demucs(name: str, repo: Path | None, device: str) -> LoadedModel:
+    from demucs.pretrained import get_model  # slow to import, and not needed by the preview model
+
+    try:
+        network = get_model(name, repo=repo)
+    except (Exception, SystemExit) as error:
+        where = f"the folder {repo} (STEM_MODEL_REPO)" if repo else "the network, nor in Demucs' cache"
+        raise ModelUnavailableError(
+            f"The weights of {name} can't be had from {where}: {error}. Set STEM_MODEL_REPO to a folder that "
+            f"holds {name}.yaml and its .th files, or STEM_MODEL=preview for a small model that needs none."
+        ) from error
+    return _loaded(network, name, device)
+
+
+def _load_preview(device: str) -> LoadedModel:
+    from gpu_worker.separation.preview.network import load
+
+    return _loaded(load(), PREVIEW, device, note=PREVIEW_NOTE)
+
+
+def _loaded(network: torch.nn.Module, name: str, device: str, note: str | None = None) -> LoadedModel:
+    network = network.to(device).eval()
+    return LoadedModel(network=network, name=name, digest=_digest(network), device=device, note=note)
+
+
+def _digest(network: torch.nn.Module) -> str:
+    """Return eight hex digits of the SHA-256 of all weights."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _pick_device(device: str) -> str:
+    if device != "auto":
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _weights_host_answers() -> bool:
+    from huggingface_hub.constants import ENDPOINT
+
+    host = urlsplit(ENDPOINT).hostname
+    try:
+        socket.create_connection((host, 443), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
