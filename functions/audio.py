@@ -20,7 +20,7 @@ class UploadRequest(WireModel):
 
     file_name: str = Field(min_length=1, max_length=255)
     content_type: str | None = Field(None, max_length=200)
-    size_bytes: int = Field(ge=1)
+    size_bytes: int = Field(ge=0)
 
 
 def blueprint(services: Services) -> ApiBlueprint:

@@ -78,7 +78,7 @@ def decode(source: Path, target: Path, *, max_minutes: float) -> SourceFormat:
             raise UnsuitableAudioError(NOT_AUDIO)
         file.seek(0)
         try:
-            with av.open(file, format=demuxer) as container:
+            with av.open(file, mode="r", format=demuxer) as container:
                 return _decode(container, demuxer, target, max_minutes * 60)
         except av.error.FFmpegError as error:
             raise UnsuitableAudioError(DAMAGED) from error

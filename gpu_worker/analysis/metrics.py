@@ -122,9 +122,16 @@ def _spectrum(sound: Sound) -> _Spectrum:
     sounding = rms > 10 ** (SILENCE_DBFS / 20)
     if not sounding.any():
         return _Spectrum(None, None, None, None, None, silence_ratio=1.0)
-    means = [float(measure[sounding].mean()) for measure in measures]
+    centroid, bandwidth, rolloff, crossings = (float(measure[sounding].mean()) for measure in measures)
     loud, soft = np.percentile(20 * np.log10(rms[sounding]), [95, 10])
-    return _Spectrum(*means, dynamic_range=float(loud - soft), silence_ratio=float(1 - sounding.mean()))
+    return _Spectrum(
+        centroid=centroid,
+        bandwidth=bandwidth,
+        rolloff=rolloff,
+        zero_crossing_rate=crossings,
+        dynamic_range=float(loud - soft),
+        silence_ratio=float(1 - sounding.mean()),
+    )
 
 
 def _onset_rate(sound: Sound) -> float:

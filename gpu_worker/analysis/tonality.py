@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 import librosa
 import numpy as np
+from numpy.typing import NDArray
 
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
-from shared.keys import MusicalKey
+from shared.keys import Mode, MusicalKey
 
 MAJOR_PROFILE = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
 MINOR_PROFILE = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
 """Probe-tone ratings of Krumhansl and Kessler (1982)."""
+
+PROFILES: dict[Mode, NDArray[np.float64]] = {"major": MAJOR_PROFILE, "minor": MINOR_PROFILE}
 
 MIN_CORRELATION = 0.5
 """Of the best profile with the chroma; below it, the sound shows no key."""
@@ -37,7 +40,7 @@ def find_key(sound: Sound) -> Tonality | None:
         return None
     correlations = {
         MusicalKey(tonic, mode): float(np.corrcoef(np.roll(profile, tonic), chroma)[0, 1])
-        for mode, profile in (("major", MAJOR_PROFILE), ("minor", MINOR_PROFILE))
+        for mode, profile in PROFILES.items()
         for tonic in range(12)
     }
     best = max(correlations, key=lambda key: correlations[key])

@@ -87,7 +87,7 @@ def _apply(
     mix.seek(start)
     window = mix.read(offset + segment - start, dtype="float32", always_2d=True).T
     tensor = torch.from_numpy(np.ascontiguousarray((window - level) / spread))[None]
-    chunk = TensorChunk(tensor, offset - start, segment)
+    chunk = TensorChunk(tensor, offset - start, segment)  # type: ignore[no-untyped-call]
     with torch.inference_mode():
         result = apply_model(model.network, chunk, shifts=0, split=False, device=model.device)
     sources: np.ndarray = result[0].cpu().numpy()
@@ -111,7 +111,8 @@ def _triangle(length: int) -> np.ndarray:
     rising = np.arange(1, length // 2 + 1, dtype=np.float32)
     falling = np.arange(length - length // 2, 0, -1, dtype=np.float32)
     weight = np.concatenate([rising, falling])
-    return weight / weight.max()
+    normalised: np.ndarray = weight / weight.max()
+    return normalised
 
 
 def _shift(buffer: np.ndarray, count: int) -> np.ndarray:

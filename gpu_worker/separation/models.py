@@ -6,10 +6,15 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 import torch
+from demucs.apply import BagOfModels
+from demucs.demucs import Demucs
+from demucs.hdemucs import HDemucs
+from demucs.htdemucs import HTDemucs
+from demucs.pretrained import get_model
 
 from gpu_worker.errors import ModelUnavailableError
 
@@ -26,19 +31,15 @@ PREVIEW_NOTE = (
 )
 
 
-class SeparationModel(Protocol):
-    """What the engine needs of a model; htdemucs, its bags and the preview model have it."""
-
-    sources: list[str]
-    samplerate: int
-    audio_channels: int
+Network = BagOfModels | Demucs | HDemucs | HTDemucs
+"""What `demucs.apply.apply_model` takes; the preview model has the same attributes."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """A model in memory, and how to name it in records."""
 
-    network: torch.nn.Module
+    network: "Network"
     name: str
     digest: str
     device: str
@@ -53,15 +54,13 @@ class LoadedModel:
     @property
     def sources(self) -> list[str]:
         """Names of the stems, in the order of the network's output."""
-        return cast(SeparationModel, self.network).sources
+        return list(self.network.sources)
 
     @property
     def segment_seconds(self) -> float:
         """Length of the pieces that the network works on."""
         network = self.network
-        return float(
-            network.max_allowed_segment if hasattr(network, "max_allowed_segment") else network.segment
-        )
+        return float(network.max_allowed_segment if isinstance(network, BagOfModels) else network.segment)
 
 
 def load_model(name: str, *, repo: Path | None = None, device: str = "auto") -> LoadedModel:
@@ -99,8 +98,6 @@ def load_model(name: str, *, repo: Path | None = None, device: str = "auto") -> 
 
 
 def _load_demucs(name: str, repo: Path | None, device: str) -> LoadedModel:
-    from demucs.pretrained import get_model  # slow to import, and not needed by the preview model
-
     try:
         network = get_model(name, repo=repo)
     except (Exception, SystemExit) as error:
@@ -115,10 +112,10 @@ def _load_demucs(name: str, repo: Path | None, device: str) -> LoadedModel:
 def _load_preview(device: str) -> LoadedModel:
     from gpu_worker.separation.preview.network import load
 
-    return _loaded(load(), PREVIEW, device, note=PREVIEW_NOTE)
+    return _loaded(cast(Network, load()), PREVIEW, device, note=PREVIEW_NOTE)
 
 
-def _loaded(network: torch.nn.Module, name: str, device: str, note: str | None = None) -> LoadedModel:
+def _loaded(network: Network, name: str, device: str, note: str | None = None) -> LoadedModel:
     network = network.to(device).eval()
     return LoadedModel(network=network, name=name, digest=_digest(network), device=device, note=note)
 

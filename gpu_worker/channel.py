@@ -1,0 +1,75 @@
+"""What the worker and its model process say to each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpu_worker.decoding import SourceFormat
+from shared.models import StemType
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The model is loaded."""
+
+    model_label: str
+    model_note: str | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """The model can't be loaded; the process ends."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class SongTask:
+    """A song to decode, separate and analyse; everything is written below `folder`."""
+
+    song: Path
+    folder: Path
+    max_minutes: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step has come to this share, 0 to 1."""
+
+    step: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Separated:
+    """The stems are there."""
+
+    source: SourceFormat
+    stems: dict[StemType, Path]
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """The song is done: results under the wire names, and the seconds that each step took."""
+
+    song: dict[str, Any]
+    stems: dict[StemType, dict[str, Any]]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The file can't be taken; a sentence for a musician."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A step failed by a fault that is not the file's."""
+
+    reason: str
+
+
+Answer = Progress | Separated | Analysed | Rejected | Broken

@@ -1,0 +1,117 @@
+"""The long-lived child process that holds the model; long computations can starve nobody but itself."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpu_worker.channel import (
+    Analysed,
+    Broken,
+    Progress,
+    Ready,
+    Rejected,
+    Separated,
+    SongTask,
+    Unavailable,
+)
+from gpu_worker.errors import ModelUnavailableError, UnsuitableAudioError
+
+if TYPE_CHECKING:
+    from gpu_worker.separation.models import LoadedModel
+
+logger = logging.getLogger(__name__)
+
+
+def run(connection: Connection, model_name: str, repo: Path | None, device: str) -> None:
+    """Load the model, then serve tasks until the other end closes."""
+    # Ctrl-C reaches the whole process group of a terminal: the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    analysis_import = threading.Thread(target=_import_analysis, daemon=True)
+    analysis_import.start()
+    from gpu_worker.separation.models import load_model  # imports torch
+
+    try:
+        model = load_model(model_name, repo=repo, device=device)
+    except ModelUnavailableError as error:
+        connection.send(Unavailable(str(error)))
+        return
+    connection.send(Ready(model.label, model.note, model.device))
+    while True:
+        try:
+            task: SongTask = connection.recv()
+        except EOFError:
+            return
+        try:
+            _serve(connection, task, model)
+        except UnsuitableAudioError as error:
+            connection.send(Rejected(str(error)))
+        except Exception as error:
+            logger.exception("The song could not be processed")
+            connection.send(Broken(f"{type(error).__name__}: {error}"))
+            if _is_out_of_memory(error):
+                return  # a fresh process has the memory that this one fragmented
+
+
+def _serve(connection: Connection, task: SongTask, model: "LoadedModel") -> None:
+    from gpu_worker.analysis.song import analyse_song
+    from gpu_worker.decoding import decode
+    from gpu_worker.separation.engine import separate
+    from shared.models import StemType
+
+    seconds: dict[str, float] = {}
+    begun = time.monotonic()
+
+    def finish(step: str) -> None:
+        nonlocal begun
+        seconds[step] = round(time.monotonic() - begun, 3)
+        begun = time.monotonic()
+
+    connection.send(Progress("Decoding", 0))
+    mix = task.folder / "mix.wav"
+    source = decode(task.song, mix, max_minutes=task.max_minutes)
+    finish("decode")
+    connection.send(Progress("Separating", 0))
+    paths = separate(
+        model,
+        mix,
+        task.folder / "stems",
+        on_progress=lambda share: connection.send(Progress("Separating", share)),
+    )
+    mix.unlink()
+    stems = {StemType(source_name.title()): path for source_name, path in paths.items()}
+    finish("separate")
+    connection.send(Separated(source, stems))
+    connection.send(Progress("Analysing", 0))
+    result = analyse_song(stems)
+    finish("analyse")
+    connection.send(Analysed(result.song, result.stems, seconds))
+
+
+def _import_analysis() -> None:
+    """Import the analysis while the model loads: it takes seconds, and no song waits for it then."""
+    import gpu_worker.analysis.song  # noqa: F401
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+def exit_with_parent() -> None:
+    """End this process when its parent is gone, so that a killed worker leaves no model behind."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

@@ -1,0 +1,90 @@
+"""The supervisor: `python -m local --data DIR` runs the whole product on this machine."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from local.azurite import NodeMissingError
+from local.process import ProgramError
+from local.supervisor import InUseError, LaptopCloud
+from stem_library_client.console import analyse
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path(".local"), help="folder of all data (.local)")
+    parser.add_argument("--port", type=int, help="port of the Function app; a free one without it")
+    parser.add_argument("--no-worker", action="store_true", help="run no worker")
+    parser.add_argument("--model", default="auto", help="the worker's STEM_MODEL (auto)")
+    parser.add_argument("--song", type=Path, help="a song to analyse first")
+    parser.add_argument("--out", type=Path, help="file for the API's answer on that song")
+    parser.add_argument("--once", action="store_true", help="leave after the song; logs go to a file alone")
+    arguments = parser.parse_args()
+    if arguments.once and not arguments.song:
+        parser.error("--once needs a --song")
+    return arguments
+
+
+def main() -> int:
+    """Run until Ctrl-C or SIGTERM, or with --once until the song is done."""
+    arguments = parse_arguments()
+    if arguments.song and not arguments.song.is_file():
+        print(f"There is no file {arguments.song}.", file=sys.stderr)
+        return 1
+    arguments.data.mkdir(parents=True, exist_ok=True)
+    with (arguments.data / "laptop-cloud.log").open("a", encoding="utf-8", buffering=1) as log:
+
+        def on_line(name: str, line: str) -> None:
+            log.write(f"[{name}] {line}\n")
+            if not arguments.once:
+                print(f"[{name}] {line}", flush=True)
+
+        cloud = LaptopCloud(
+            arguments.data.resolve(),
+            port=arguments.port,
+            worker=not arguments.no_worker,
+            model=arguments.model,
+            on_line=on_line,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: sys.exit(128))
+        try:
+            with cloud:
+                return _serve(cloud, arguments)
+        except InUseError as error:
+            if arguments.once:
+                # The running one can take the song as well.
+                connections = json.loads((arguments.data / "connections.json").read_text(encoding="utf-8"))
+                return analyse(connections["api"], arguments.song, arguments.out)
+            print(error, file=sys.stderr)
+        except (ProgramError, NodeMissingError) as error:
+            print(error, file=sys.stderr)
+        return 1
+
+
+def _serve(cloud: LaptopCloud, arguments: argparse.Namespace) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: cloud.request_stop())
+    if not arguments.once:
+        print(f"ready {cloud.api}", flush=True)
+    status = 0
+
+    def analyse_song() -> None:
+        nonlocal status
+        status = analyse(cloud.api, arguments.song, arguments.out)
+        if arguments.once:
+            cloud.request_stop()
+
+    if arguments.song:
+        # In a thread, so that the end of a program is noticed meanwhile.
+        threading.Thread(target=analyse_song, daemon=True).start()
+    cloud.wait()
+    return status if arguments.once else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

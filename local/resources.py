@@ -1,0 +1,36 @@
+"""Creates what infra/ creates in Azure: the blob container, the database and its containers."""
+
+import json
+from pathlib import Path
+
+from azure.core.exceptions import ResourceExistsError
+from azure.cosmos import CosmosClient, PartitionKey
+from azure.storage.blob import BlobServiceClient
+
+INFRA = Path(__file__).parent.parent / "infra"
+COSMOS_FILE = INFRA / "cosmos.json"
+SERVICE_BUS_FILE = INFRA / "service_bus.json"
+
+
+def create_blob_container(connection: str, name: str) -> None:
+    """Create the blob container if it is not there."""
+    with BlobServiceClient.from_connection_string(connection) as service:
+        try:
+            service.create_container(name)
+        except ResourceExistsError:
+            return
+
+
+def create_cosmos_containers(endpoint: str, key: str) -> None:
+    """Create the database and the containers of infra/cosmos.json if they are not there."""
+    definition = json.loads(COSMOS_FILE.read_text(encoding="utf-8"))
+    with CosmosClient(endpoint, key) as client:
+        database = client.create_database_if_not_exists(definition["database"])
+        for container in definition["containers"]:
+            partition = container["partitionKey"]
+            database.create_container_if_not_exists(
+                container["id"],
+                PartitionKey(partition["paths"][0], kind=partition["kind"], version=partition["version"]),
+                indexing_policy=container["indexingPolicy"],
+                default_ttl=container.get("defaultTtl"),
+            )
