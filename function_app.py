@@ -1,11 +1,16 @@
 """Composition root: builds the services once and registers the blueprints."""
 
+import logging
+
 import azure.durable_functions as df
 import azure.functions as func
 
 from functions import audio, job_cleanup, jobs, on_upload, pages, stems, worker_api
 from functions.services import Services
 from shared.settings import load_settings
+
+# Otherwise the SDKs log every request with its headers.
+logging.getLogger("azure").setLevel(logging.WARNING)
 
 services = Services.build(load_settings())
 

@@ -97,11 +97,9 @@ def _describe(error: ApiError | httpx.TransportError) -> str:
 
 def _show(console: Console, song: Path, stems: list[Json], metadata: Json) -> None:
     model = metadata.get("model", "unknown model")
-    table = Table(title=f"{song.name} · {model}")
+    table = Table(title=f"{song.name} · {model}", caption=f"audio file {stems[0]['audioFileId']}")
     for name in ("Stem", "BPM", "Key", "Duration", "RMS", "File"):
-        table.add_column(
-            name, justify="left" if name in ("Stem", "Key", "File") else "right", no_wrap=name == "File"
-        )
+        table.add_column(name, justify="left" if name in ("Stem", "Key", "File") else "right", no_wrap=True)
     for stem in stems:
         table.add_row(
             stem["type"],
@@ -109,7 +107,7 @@ def _show(console: Console, song: Path, stems: list[Json], metadata: Json) -> No
             stem["key"] or "–",
             _number(stem["durationSeconds"], "{:.1f} s"),
             _number(stem["rmsLevel"], "{:.1f} dBFS"),
-            "/".join(stem["blobUri"].split("/")[-3:]),
+            "/".join(stem["blobUri"].split("/")[-2:]),
         )
     console.print(table)
     seconds = metadata.get("seconds", {})

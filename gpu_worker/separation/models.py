@@ -2,13 +2,13 @@
 
 import hashlib
 import logging
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
+import huggingface_hub.constants
 import torch
 from demucs.apply import BagOfModels
 from demucs.demucs import Demucs
@@ -87,8 +87,8 @@ def load_model(name: str, *, repo: Path | None = None, device: str = "auto") -> 
     if name != AUTO:
         return _load_demucs(name, repo, device)
     if repo is None and not _weights_host_answers():
-        # Without a network only a cache can have them: keep the libraries from long tries.
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        # Without a network only a cache can have them: keep the library from long tries.
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
     try:
         return _load_demucs(DEFAULT_MODEL, repo, device)
     except ModelUnavailableError as error:
@@ -138,9 +138,7 @@ def _pick_device(device: str) -> str:
 
 
 def _weights_host_answers() -> bool:
-    from huggingface_hub.constants import ENDPOINT
-
-    host = urlsplit(ENDPOINT).hostname
+    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
     try:
         socket.create_connection((host, 443), CONNECT_SECONDS).close()
     except OSError:
