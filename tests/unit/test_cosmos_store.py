@@ -1,0 +1,190 @@
+"""Documents and their store, with a clock in the test's hand."""
+
+import json
+
+import pytest
+
+from local.cosmos.documents import Container, check_definition, check_id, parse_json, partition_text
+from local.cosmos.errors import CosmosError
+from local.cosmos.pages import read_page
+from local.cosmos.store import Address, Store
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000_000.9
+
+    def __call__(self):
+        return self.now
+
+
+def make_store(folder, clock, **definition):
+    store = Store(folder / "cosmos.sqlite", clock)
+    store.create_resource("", "dbs", {"id": "music"})
+    definition = {"id": "jobs", "partitionKey": {"paths": ["/id"]}} | definition
+    store.create_resource("dbs/music", "colls", check_definition(definition))
+    return store, store.container("dbs/music/colls/jobs")
+
+
+def write(store, container, document, *, creates=True, replaces=True, if_match=None):
+    address = Address(container, container.partition_of(document), "")
+    return store.write_item(address, document, creates, replaces, if_match)
+
+
+def exists(store, container, item_id):
+    address = Address(container, partition_text(item_id), item_id)
+    rows, _ = read_page(store, address, {"query": "SELECT * FROM c"}, 10, None)
+    try:
+        store.read_item(address)
+    except CosmosError as error:
+        assert error.status == 404
+        assert rows == []
+        return False
+    assert len(rows) == 1
+    return True
+
+
+@pytest.mark.parametrize(
+    ("default_ttl", "ttl", "lives"),
+    [(None, 5, None), (-1, None, None), (-1, 5, 5), (10, None, 10), (10, 5, 5), (10, 20, 20), (10, -1, None)],
+)
+def test_ttl(tmp_path, default_ttl, ttl, lives):
+    clock = Clock()
+    store, container = make_store(tmp_path, clock, defaultTtl=default_ttl)
+    write(store, container, {"id": "a"} | ({} if ttl is None else {"ttl": ttl}))
+    written = int(clock.now)  # Azure counts from _ts, which is in whole seconds
+    if lives is None:
+        clock.now += 1e9
+        assert exists(store, container, "a")
+        return
+    clock.now = written + lives - 0.01
+    assert exists(store, container, "a")
+    clock.now = written + lives
+    assert not exists(store, container, "a")
+    count = "SELECT count(*) FROM items"
+    assert store.connection.execute(count).fetchone() == (1,)
+    write(store, container, {"id": "b"})
+    assert store.connection.execute(count).fetchone() == (1,), "a write removes what has expired"
+
+
+def test_an_expired_item_is_no_hindrance(tmp_path):
+    clock = Clock()
+    store, container = make_store(tmp_path, clock, defaultTtl=-1)
+    _, old = write(store, container, {"id": "a", "ttl": 1})
+    clock.now += 2
+    with pytest.raises(CosmosError) as caught:
+        write(store, container, {"id": "a"}, creates=False)
+    assert caught.value.status == 404
+    is_new, item = write(store, container, {"id": "a"}, replaces=False)
+    assert is_new
+    assert item.rid != old.rid
+    clock.now += 1000
+    assert exists(store, container, "a"), "its time to live went with it"
+
+
+def test_a_write_starts_the_time_to_live_again(tmp_path):
+    clock = Clock()
+    store, container = make_store(tmp_path, clock, defaultTtl=10)
+    write(store, container, {"id": "a"})
+    clock.now += 8
+    write(store, container, {"id": "a"}, creates=False)
+    clock.now += 8
+    assert exists(store, container, "a")
+
+
+@pytest.mark.parametrize("ttl", [0, -2, 2**31, "5", 1.5, True])
+def test_invalid_ttl_is_refused_and_nothing_is_written(tmp_path, ttl):
+    store, container = make_store(tmp_path, Clock(), defaultTtl=-1)
+    with pytest.raises(CosmosError, match="time to live"):
+        write(store, container, {"id": "a", "ttl": ttl})
+    assert not exists(store, container, "a")
+
+
+def test_a_replaced_item_keeps_its_place_and_its_rid(tmp_path):
+    store, container = make_store(tmp_path, Clock(), partitionKey={"paths": ["/pk"]})
+    items = [write(store, container, {"id": name, "pk": 1})[1] for name in "abc"]
+    is_new, again = write(store, container, {"id": "a", "pk": 1.0, "_etag": "mine", "_rid": "mine"})
+    assert not is_new
+    assert again.rid == items[0].rid == json.loads(again.body)["_rid"]
+    assert again.etag != items[0].etag
+    address = Address(container, partition_text(1), "")
+    rows, _ = read_page(store, address, {"query": "SELECT VALUE c.id FROM c"}, 10, None)
+    assert rows == ['"a"', '"b"', '"c"']
+
+
+@pytest.mark.parametrize("value", [None, True, 0, "", "0", "{}", "a/b?#\\"])
+def test_partition_key_values_are_told_apart(value):
+    others = [None, True, False, 0, 1, "", "0", "{}", "null", "a/b?#\\", {}]
+    equal = [other for other in others if partition_text(other) == partition_text(value)]
+    assert equal == [value]
+
+
+def test_partition_key_path_may_be_nested_and_the_value_absent():
+    container = Container("x", {"partitionKey": {"paths": ['/a/"b c"']}})
+    assert container.partition_of({"a": {"b c": 3}}) == partition_text(3.0)
+    for document in ({}, {"a": 1}, {"a": {}}):
+        assert container.partition_of(document) == partition_text({})
+    with pytest.raises(CosmosError):
+        container.partition_of({"a": {"b c": [1]}})
+
+
+@pytest.mark.parametrize("item_id", [None, "", 5, "a/b", "a\\b", "a?", "a#", "a ", "a\n", "x" * 1024])
+def test_invalid_ids(item_id):
+    with pytest.raises(CosmosError) as caught:
+        check_id({"id": item_id})
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("included", "excluded", "path", "expected"),
+    [
+        (["/*"], [], "/bpm", True),
+        (["/bpm/?"], ["/*"], "/bpm", True),
+        (["/bpm/?"], ["/*"], "/bpm/deeper", False),
+        (["/bpm/?"], ["/*"], "/bpmx", False),
+        (["/bpm/*"], ["/*"], "/bpm/deeper", True),
+        (["/*"], ["/bpm/*"], "/bpm/deeper", False),
+        (["/*", "/bpm/deeper/?"], ["/bpm/*"], "/bpm/deeper", True),
+        (["/*"], ['/"_etag"/?'], "/_etag", False),
+        ([], ["/*"], "/bpm", False),
+        ([], ["/*"], "/_ts", True),
+        ([], ["/*"], "/id", True),
+    ],
+)
+def test_indexing_policy(included, excluded, path, expected):
+    policy = {
+        "includedPaths": [{"path": each} for each in included],
+        "excludedPaths": [{"path": each} for each in excluded],
+    }
+    definition = check_definition({"id": "c", "partitionKey": {"paths": ["/pk"]}, "indexingPolicy": policy})
+    assert Container("c", definition).is_indexed(path) is expected
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"a":1}x'])
+def test_a_body_that_is_no_object_is_refused(raw):
+    with pytest.raises(CosmosError) as caught:
+        parse_json(raw, dict)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("raw", [b'{"id":"a","x":NaN}', b'{"id":"a","x":1e999}', b'{"id":"a","x":"\\ud800"}'])
+def test_what_json_cannot_say_is_refused(tmp_path, raw):
+    store, container = make_store(tmp_path, Clock())
+    with pytest.raises(CosmosError) as caught:
+        write(store, container, parse_json(raw, dict))
+    assert caught.value.status == 400
+
+
+def test_u0000_is_refused_by_name_and_its_look_alike_is_not(tmp_path):
+    store, container = make_store(tmp_path, Clock())
+    with pytest.raises(CosmosError, match=r"not supported .* U\+0000"):
+        write(store, container, {"id": "a", "x": "\\\0"})
+    write(store, container, {"id": "a", "x": "\\u0000"})
+
+
+def test_integers_stay_integers_and_huge_ones_become_doubles(tmp_path):
+    store, container = make_store(tmp_path, Clock())
+    write(store, container, parse_json(b'{"id":"a","huge":123456789012345678901,"small":1}'))
+    stored = json.loads(store.read_item(Address(container, partition_text("a"), "a")).body)
+    assert stored["huge"] == 123456789012345678901.0
+    assert type(stored["small"]) is int
