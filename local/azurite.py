@@ -1,5 +1,9 @@
-"""Azurite, the storage emulator: installed by npm into local/node_modules, run as a child process."""
+"""Azurite, the storage emulator: installed by npm into local/node_modules, run as a child process.
 
+`python -m local.azurite` installs it.
+"""
+
+import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +43,21 @@ def find_node() -> str:
     raise NodeMissingError(f"Azurite needs Node {MIN_NODE} or newer: run `make setup`, which brings one.")
 
 
+def install() -> None:
+    """Install the pinned Azurite by npm, with whichever Node there is.
+
+    Raises
+    ------
+    NodeMissingError
+        If there is no Node, or npm fails.
+    """
+    folder = Path(find_node()).parent
+    npm = [str(folder / "npm"), "ci", "--prefix", str(HERE), "--silent", "--no-audit", "--no-fund"]
+    path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+    if subprocess.run(npm, env={**os.environ, "PATH": path}, check=False).returncode:
+        raise NodeMissingError("Azurite can't be installed: set-up needs the npm registry.")
+
+
 def command(folder: Path, *, blob_port: int, queue_port: int, table_port: int) -> list[str]:
     """Return the command line that serves storage kept in `folder`.
 
@@ -63,3 +82,10 @@ def connection_string(*, blob_port: int, queue_port: int, table_port: int) -> st
         for service, port in (("Blob", blob_port), ("Queue", queue_port), ("Table", table_port))
     )
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints};"
+
+
+if __name__ == "__main__":
+    try:
+        install()
+    except NodeMissingError as error:
+        sys.exit(str(error))
