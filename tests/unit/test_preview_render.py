@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,21 @@ def test_degrees_are_the_scale_of_the_key(number: int) -> None:
         assert {pitch % 12 for pitch in pitches} == scale
         assert lowest <= pitches[0] < lowest + 12
         assert all(a < b for a, b in itertools.pairwise(pitches))
+
+
+@pytest.mark.parametrize("command", ["render", "demo"])
+def test_missing_packages_are_named_in_one_line(command: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"gpu_worker.separation.preview.{command}", "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "apt-get install fluidsynth espeak-ng flite" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 @needs_packages

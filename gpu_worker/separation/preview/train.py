@@ -137,6 +137,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=1.6e-3, help="highest learning rate (default 0.0016)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the weights and the mixes (default 1)")
     arguments = parser.parse_args()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     try:
