@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 7071
-SONG ?= demo/demo.flac
+SONG ?= demo/demo.ogg
 DATA ?= .local
 OUT ?=
 

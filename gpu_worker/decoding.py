@@ -100,7 +100,9 @@ def _decode(
     if stated is not None and stated > max_seconds and demuxer in FORMATS_THAT_STATE_THEIR_LENGTH:
         raise UnsuitableAudioError(too_long)
 
-    resampler = av.AudioResampler(format="flt", layout="stereo", rate=SAMPLE_RATE)
+    # One channel stays one until it is written: FFmpeg's mono to stereo would take 3 dB off.
+    layout = "mono" if channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
     packets = bad_packets = 0
     with sf.SoundFile(target, "w", SAMPLE_RATE, CHANNELS, subtype="FLOAT", format="WAV") as output:
         for packet in container.demux(stream):
@@ -130,7 +132,7 @@ def _decode(
 
 def _write(frames: list[av.AudioFrame], output: sf.SoundFile) -> None:
     for frame in frames:
-        samples = frame.to_ndarray().reshape(-1, CHANNELS)
+        samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
         if not np.isfinite(samples).all():
             raise UnsuitableAudioError("The file holds samples that are no numbers (NaN or infinite).")
-        output.write(samples)
+        output.write(np.broadcast_to(samples, (len(samples), CHANNELS)))

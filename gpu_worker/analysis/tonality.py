@@ -15,6 +15,9 @@ MINOR_PROFILE = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 
 
 PROFILES: dict[Mode, NDArray[np.float64]] = {"major": MAJOR_PROFILE, "minor": MINOR_PROFILE}
 
+MIN_CONTRAST = 0.15
+"""Between the strongest and the weakest pitch class, as a share of the strongest; noise has about 0.06."""
+
 MIN_CORRELATION = 0.5
 """Of the best profile with the chroma; below it, the sound shows no key."""
 
@@ -36,7 +39,7 @@ def find_key(sound: Sound) -> Tonality | None:
     if sound.is_silent:
         return None
     chroma = librosa.feature.chroma_cqt(y=sound.samples, sr=ANALYSIS_RATE).mean(axis=1)
-    if np.ptp(chroma) < 1e-3:
+    if np.ptp(chroma) < MIN_CONTRAST * chroma.max():
         return None
     correlations = {
         MusicalKey(tonic, mode): float(np.corrcoef(np.roll(profile, tonic), chroma)[0, 1])

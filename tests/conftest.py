@@ -1,0 +1,65 @@
+"""Fixtures that tests share: the laptop cloud, with the real SDKs' way into it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.process import Program
+from stem_library_client import StemLibraryClient
+
+ROOT = Path(__file__).parent.parent
+DEMO_TRUTH = ROOT / "demo" / "demo.json"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running laptop cloud and how to reach its parts."""
+
+    program: Program
+    data: Path
+    api: str
+    storage: str
+    service_bus: str
+    cosmos_endpoint: str
+    cosmos_key: str
+
+
+def start_cloud(data: Path, *arguments: str, env: dict[str, str] | None = None) -> Cloud:
+    """Start `python -m local` on the data folder and wait until all of it answers."""
+    program = Program.module(
+        "local", "local", "--data", str(data), "--model", "preview", *arguments, ready="ready http", env=env
+    )
+    program.wait_ready(120)
+    known = json.loads((data / "connections.json").read_text())
+    return Cloud(
+        program=program,
+        data=data,
+        api=known["api"],
+        storage=known["storage"],
+        service_bus=known["serviceBus"],
+        cosmos_endpoint=known["cosmosEndpoint"],
+        cosmos_key=known["cosmosKey"],
+    )
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The whole product, with limits low enough to be met by small files."""
+    limits = {"MAX_DURATION_MINUTES": "5", "MAX_UPLOAD_MB": "20"}
+    running = start_cloud(tmp_path_factory.mktemp("cloud"), env=limits)
+    yield running
+    running.program.stop(grace=30)
+
+
+@pytest.fixture(scope="session")
+def client(cloud: Cloud) -> Iterator[StemLibraryClient]:
+    with StemLibraryClient(cloud.api) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def demo_song() -> Path:
+    return next(path for path in sorted((ROOT / "demo").iterdir()) if path.suffix in (".flac", ".ogg"))
