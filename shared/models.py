@@ -85,12 +85,11 @@ TERMINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.
 
 
 def _json_text(value: Any) -> Any:
-    """Turn native JSON into the JSON text that the wire contract holds; refuse text that is not JSON."""
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if isinstance(value, str):
-        json.loads(value)
-    return value
+    """Turn native JSON, or any JSON text, into the compact JSON text that the wire contract holds."""
+    native = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(native, list | dict):
+        raise ValueError("must be a JSON array or object, or the text of one")
+    return json.dumps(native, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 JsonText = Annotated[str, BeforeValidator(_json_text)]

@@ -271,8 +271,10 @@ class SearchIndexContainer(_Container):
             partition_key=self._day("j", day),
             max_item_count=limit,
         ).by_page(continuation)
-        summaries = [_record(JobSummary, document) async for document in await anext(pages)]
-        return JobSummaryPage(summaries, pages.continuation_token)  # type: ignore[attr-defined]
+        async for page in pages:
+            summaries = [_record(JobSummary, document) async for document in page]
+            return JobSummaryPage(summaries, pages.continuation_token)  # type: ignore[attr-defined]
+        return JobSummaryPage([], None)  # the SDK has no page at all where nothing is found
 
     @staticmethod
     def _day(prefix: str, moment: datetime) -> str:

@@ -1,0 +1,214 @@
+"""The main job end to end: real SDKs, real processes, real audio, the preview model."""
+
+import io
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile as sf
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from shared import ids
+from stem_library_client import StemLibraryClient
+from tests.conftest import DEMO_TRUTH, Cloud
+
+PATIENCE = 120.0
+STEMS = ["Drums", "Bass", "Vocals", "Other"]
+METRICS = (
+    "rmsLevel",
+    "peakLevel",
+    "loudnessLufs",
+    "spectralCentroid",
+    "spectralBandwidth",
+    "spectralRolloff",
+    "zeroCrossingRate",
+    "dynamicRange",
+    "onsetRate",
+    "silenceRatio",
+)
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what} did not come within {patience} s")
+
+
+def settled(client: StemLibraryClient, audio_file_id: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
+        audio = client.audio(audio_file_id)
+        is_over = audio and audio["analysisStatus"] in ("Completed", "Failed", "Rejected")
+        return audio if is_over else None
+
+    audio: dict[str, Any] = wait_for(ended, "the end of the analysis")
+    return audio
+
+
+@pytest.fixture(scope="module")
+def container(cloud: Cloud) -> ContainerClient:
+    return BlobServiceClient.from_connection_string(cloud.storage).get_container_client("audio-files")
+
+
+@pytest.fixture(scope="module")
+def demo(client: StemLibraryClient, demo_song: Path) -> dict[str, Any]:
+    """The demo song, analysed, with the moment when its end was seen."""
+    audio = settled(client, client.upload(demo_song))
+    assert audio["analysisStatus"] == "Completed", audio["error"]
+    stems = client.stems_of(audio["id"])["value"]
+    return {"audio": audio, "stems": stems, "job": client.job(audio["jobId"]), "seen": time.monotonic()}
+
+
+def test_the_song_is_measured_as_its_truth_says(demo: dict[str, Any]):
+    truth = json.loads(DEMO_TRUTH.read_text())
+    audio = demo["audio"]
+    assert audio["bpm"] == pytest.approx(truth["bpm"], rel=0.02)
+    assert audio["key"] == truth["key"]
+    assert audio["durationSeconds"] == pytest.approx(truth["durationSeconds"], abs=0.05)
+    assert len(audio["contentHash"]) == 64
+
+
+def test_four_stems_carry_bpm_key_beats_and_metrics(demo: dict[str, Any]):
+    stems = demo["stems"]
+    assert [stem["type"] for stem in stems] == STEMS
+    for stem in stems:
+        assert (stem["bpm"], stem["key"]) == (demo["audio"]["bpm"], demo["audio"]["key"])
+        assert stem["analysisStatus"] == "Completed"
+        assert stem["separationModel"].startswith("preview@")
+        beats = json.loads(stem["beats"])
+        assert len(beats) > 20
+        assert all(early["time"] < late["time"] for early, late in zip(beats, beats[1:], strict=False))
+        assert [name for name in METRICS if stem[name] is None] == []
+        assert not any(name.startswith("_") for name in stem)
+
+
+def test_the_stems_download_as_wav_of_the_songs_length_and_sum_to_it(
+    cloud: Cloud, demo: dict[str, Any], demo_song: Path
+):
+    mix, rate = sf.read(demo_song)
+    total = np.zeros_like(mix)
+    for stem in demo["stems"]:
+        answer = httpx.get(f"{cloud.api}/api/stems/{stem['id']}/download", follow_redirects=True)
+        assert answer.status_code == 200
+        assert f"({stem['type']}).wav" in answer.headers["content-disposition"]
+        samples, stem_rate = sf.read(io.BytesIO(answer.content))
+        assert (stem_rate, samples.shape) == (rate, mix.shape)
+        assert len(answer.content) == stem["fileSizeBytes"]
+        total += samples
+    error = 20 * np.log10(np.abs(total - mix).max())
+    assert error < -50
+
+
+def test_one_stem_is_read_by_its_id(cloud: Cloud, demo: dict[str, Any]):
+    for stem in demo["stems"]:
+        assert httpx.get(f"{cloud.api}/api/stems/{stem['id']}").json() == stem
+    missing = httpx.get(f"{cloud.api}/api/stems/{uuid.uuid4()}")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_the_job_says_which_model_ran_and_how_long_each_step_took(demo: dict[str, Any]):
+    job = demo["job"]
+    assert (job["status"], job["progress"], job["attempt"]) == ("Completed", 100, 1)
+    assert job["metadata"]["model"] == demo["stems"][0]["separationModel"]
+    assert "PREVIEW" in job["metadata"]["modelNote"]
+    assert set(job["metadata"]["seconds"]) == {"download", "decode", "separate", "analyse", "save", "total"}
+
+
+def test_a_file_dropped_into_the_container_is_analysed_too(
+    client: StemLibraryClient, container: ContainerClient, demo_song: Path
+):
+    samples, rate = sf.read(demo_song)
+    mp3 = io.BytesIO()
+    sf.write(mp3, samples[: 8 * rate], rate, format="MP3")
+    name = f"dropped {uuid.uuid4().hex[:8]} ♯.mp3"
+    container.upload_blob(name, mp3.getvalue())
+    upload = ids.parse_upload_name(name)
+    assert upload is not None
+    audio = settled(client, upload.audio_file_id)
+    assert (audio["analysisStatus"], audio["name"]) == ("Completed", name)
+    assert audio["durationSeconds"] == pytest.approx(8, abs=0.1)
+    assert [stem["type"] for stem in client.stems_of(audio["id"])["value"]] == STEMS
+
+
+def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Files that can't be taken, each with a part of the sentence that says why."""
+    rng = np.random.default_rng(1)
+    text, empty, cut, long, large = (
+        folder / name for name in ("t.mp3", "e.wav", "c.flac", "l.flac", "x.wav")
+    )
+    text.write_text("This is not music.")
+    empty.touch()
+    sf.write(cut, 0.1 * rng.standard_normal((10 * 44_100, 2)), 44_100)
+    cut.write_bytes(cut.read_bytes()[:200_000])
+    sf.write(long, np.zeros(8_000 * 301), 8_000)
+    large.write_bytes(b"RIFF" + bytes(21 * 1024**2))
+    return {
+        "not audio": (text, "not an audio file"),
+        "empty": (empty, "empty"),
+        "cut off": (cut, "cut off"),
+        "too long": (long, "longer than 5 minutes"),
+        "too large": (large, "larger than 20 MB"),
+    }
+
+
+def test_bad_files_fail_with_a_sentence_and_the_worker_goes_on(
+    client: StemLibraryClient, container: ContainerClient, tmp_path: Path, demo_song: Path
+):
+    expected: dict[str, str] = {}
+    for path, sentence in bad_files(tmp_path).values():
+        song_id = str(uuid.uuid4())
+        container.upload_blob(f"{song_id}/{path.name}", path.read_bytes())
+        expected[song_id] = sentence
+    good = client.upload(demo_song)
+    for song_id, sentence in expected.items():
+        audio = settled(client, song_id)
+        assert audio["analysisStatus"] == "Rejected"
+        assert sentence in audio["error"]
+        job = client.job(audio["jobId"])
+        assert job is not None
+        assert (job["status"], job["errorMessage"]) == ("Failed", audio["error"])
+        assert job["attempt"] == 1, "a file at fault is not tried again"
+    assert settled(client, good)["analysisStatus"] == "Completed"
+
+
+def test_stems_started_no_jobs_and_a_completed_job_is_gone_after_thirty_seconds(
+    cloud: Cloud, client: StemLibraryClient, container: ContainerClient, demo_song: Path
+):
+    uploads_before = {name for name in container.list_blob_names() if ids.parse_upload_name(name)}
+    audio = settled(client, client.upload(demo_song))
+    job = client.job(audio["jobId"])
+    assert job is not None
+
+    def gone() -> httpx.Response | None:
+        answer = httpx.get(f"{cloud.api}/api/jobs/{job['id']}")
+        return answer if answer.status_code == 404 else None
+
+    answer = wait_for(gone, "the deletion of the job", patience=60)
+    outcome = answer.json()
+    assert (outcome["outcome"], outcome["audioFileId"]) == ("Completed", audio["id"])
+    kept = _seconds_between(outcome["completedAt"], outcome["deletedAt"])
+    assert 30 <= kept < 35
+    assert client.stems_of(audio["id"])["value"], "the stems stay"
+
+    uploads = {name for name in container.list_blob_names() if ids.parse_upload_name(name)}
+    assert len(uploads) == len(uploads_before) + 1
+    derived = [name for name in container.list_blob_names() if not ids.parse_upload_name(name)]
+    assert len([name for name in derived if "/stems/" in name]) >= 8
+    live = httpx.get(f"{cloud.api}/api/jobs", params={"limit": 200}).json()["value"]
+    known = {ids.parse_upload_name(name).audio_file_id for name in uploads}  # type: ignore[union-attr]
+    assert {entry["audioFileId"] for entry in live} <= known
+    assert not [entry for entry in live if entry["status"] in ("Pending", "Running", "Retrying")]
+
+
+def _seconds_between(early: str, late: str) -> float:
+    from datetime import datetime
+
+    return (datetime.fromisoformat(late) - datetime.fromisoformat(early)).total_seconds()
