@@ -1,11 +1,12 @@
 """Creates what infra/ creates in Azure: the blob container, the database and its containers."""
 
+import contextlib
 import json
 from pathlib import Path
 
 from azure.core.exceptions import ResourceExistsError
 from azure.cosmos import CosmosClient, PartitionKey
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, CorsRule
 
 INFRA = Path(__file__).parent.parent / "infra"
 COSMOS_FILE = INFRA / "cosmos.json"
@@ -13,12 +14,17 @@ SERVICE_BUS_FILE = INFRA / "service_bus.json"
 
 
 def create_blob_container(connection: str, name: str) -> None:
-    """Create the blob container if it is not there."""
+    """Create the blob container if it is not there, and let browsers upload."""
     with BlobServiceClient.from_connection_string(connection) as service:
-        try:
+        with contextlib.suppress(ResourceExistsError):
             service.create_container(name)
-        except ResourceExistsError:
-            return
+        allow_browser_uploads(service)
+
+
+def allow_browser_uploads(service: BlobServiceClient) -> None:
+    """Let a page of another origin PUT to the storage; the SAS in the URL says what it may write."""
+    rule = CorsRule(["*"], ["PUT"], allowed_headers=["*"], max_age_in_seconds=3600)
+    service.set_service_properties(cors=[rule])
 
 
 def create_cosmos_containers(endpoint: str, key: str) -> None:
