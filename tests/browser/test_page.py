@@ -1,0 +1,216 @@
+"""The web page in a real browser, against the whole laptop cloud."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import pytest
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.browser.chromium import BROWSER, DRIVER, MISSING, chromium
+from tests.conftest import Cloud
+
+needs_chromium = pytest.mark.skipif(not (BROWSER and DRIVER), reason=MISSING)
+
+SOON = 30
+ANALYSED = 300
+WORKER_STEPS = ("Downloading", "Decoding", "Separating", "Analysing", "Saving")
+
+DROP = """
+const files = new DataTransfer();
+for (const [name, text] of arguments[0]) files.items.add(new File([text], name));
+document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
+"""
+
+
+class Page:
+    """What a user sees of the page and does on it."""
+
+    def __init__(self, browser: Chrome) -> None:
+        self.browser = browser
+
+    def find(self, selector: str) -> WebElement:
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        return [found.text for found in self.browser.find_elements(By.CSS_SELECTOR, selector)]
+
+    def value(self, element: WebElement, name: str) -> Any:
+        return self.browser.execute_script("return arguments[0][arguments[1]]", element, name)
+
+    def choose(self, file: Path) -> None:
+        self.find("#file").send_keys(str(file))
+
+    def drop(self, *files: tuple[str, str]) -> None:
+        self.browser.execute_script(DROP, files)
+
+    def wait_for(self, selector: str, seconds: float = SOON) -> WebElement:
+        """Wait until an element is there and visible."""
+
+        def visible(browser: Chrome) -> WebElement | Literal[False]:
+            found = browser.find_elements(By.CSS_SELECTOR, selector)
+            return next((element for element in found if element.is_displayed()), False)
+
+        return WebDriverWait(self.browser, seconds).until(visible, f"no {selector}")
+
+    def follow_progress(self) -> tuple[set[str], list[float]]:
+        """Return the steps and the values of the progress bar that are seen until stems are shown."""
+        steps, values = set[str](), list[float]()
+
+        def stems_shown(browser: Chrome) -> bool:
+            step, value, alert, done = browser.execute_script(
+                "return [document.getElementById('progress-step').textContent,"
+                " document.querySelector('progress').value, document.getElementById('alert').textContent,"
+                " document.querySelector('.stem') !== null]"
+            )
+            assert not alert
+            steps.add(step)
+            values.append(value)
+            return bool(done)
+
+        WebDriverWait(self.browser, ANALYSED, poll_frequency=0.1).until(stems_shown, "no stems")
+        return steps, values
+
+    def is_too_wide(self) -> bool:
+        root = "document.documentElement"
+        return bool(self.browser.execute_script(f"return {root}.scrollWidth > {root}.clientWidth"))
+
+    def policy_violations(self) -> list[str]:
+        lines = [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]
+        return [line for line in lines if "Content Security Policy" in line or "CORS" in line]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser: Chrome, cloud: Cloud) -> Page:
+    """The page as a browser that never saw it shows it."""
+    browser.get(f"{cloud.api}/web/icon.svg")
+    browser.execute_script("localStorage.clear()")
+    browser.get(cloud.api)
+    return Page(browser)
+
+
+@needs_chromium
+def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song: Path) -> None:
+    page.choose(demo_song)
+    steps, values = page.follow_progress()
+    assert steps & set(WORKER_STEPS)
+    assert any(0 < value < 100 for value in values)
+
+    assert page.texts(".stem h3") == ["Drums", "Bass", "Vocals", "Other"]
+    tempo, key, length = page.texts(".song header dd")
+    assert float(tempo.removesuffix(" bpm")) == pytest.approx(116.05, rel=0.02)
+    assert key == "C♯ major · 3B"
+    assert length == "0:20"
+    assert all(text.endswith(" dBFS") for text in page.texts(".stem dl div:first-child dd"))
+    assert all(text.endswith(" LUFS") for text in page.texts(".stem dl div:last-child dd"))
+    assert "rendered music only" in page.find(".notice").text
+
+    player = page.find("audio")
+    assert player.get_attribute("aria-label") == f"Drums of {demo_song.stem}"
+    player.send_keys(Keys.SPACE)
+    WebDriverWait(page.browser, SOON).until(lambda _: page.value(player, "currentTime") > 0, "nothing plays")
+    assert page.value(player, "duration") == pytest.approx(20, abs=0.1)
+    player.send_keys(Keys.SPACE)
+    assert page.value(player, "paused")
+
+    page.browser.set_window_size(500, 800)
+    page.browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 800, "deviceScaleFactor": 2, "mobile": True},
+    )
+    assert not page.is_too_wide()
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    page.browser.get(page.browser.current_url.partition("#")[0])
+    assert page.texts(".stem") == []
+    page.wait_for("#remembered a").click()
+    assert page.find("#remembered a span").text == demo_song.name
+    page.wait_for(".stem")
+    page.browser.refresh()
+    page.wait_for(".stem")
+    assert page.policy_violations() == []
+
+
+@needs_chromium
+def test_a_file_that_is_no_audio_is_told_in_a_sentence_as_text(page: Page) -> None:
+    name = "<img src=x onerror=document.title='run'>.mp3"
+    page.drop((name, "these are words, no music"))
+    alert = page.wait_for("#alert", ANALYSED).text
+    assert alert.startswith(f"{name}: ")
+    assert "audio" in alert.removeprefix(name).lower()
+    assert page.browser.title == "Stem Library"
+    assert not page.find("#remembered").is_displayed()
+
+
+@needs_chromium
+def test_a_refused_upload_shows_the_problem_of_the_api(page: Page, tmp_path: Path) -> None:
+    large = tmp_path / "large.wav"
+    with large.open("wb") as file:
+        file.truncate(21 * 1024**2)
+    page.choose(large)
+    assert page.wait_for("#alert").text == "large.wav: The file is larger than 20 MB."
+    assert page.find("#file").is_enabled()
+
+
+@needs_chromium
+def test_one_song_at_a_time(page: Page) -> None:
+    page.drop(("a.mp3", "a"), ("b.mp3", "b"))
+    assert page.wait_for("#alert").text == "One song at a time, please."
+
+
+@needs_chromium
+def test_a_song_that_is_gone_is_dropped_from_the_list(page: Page) -> None:
+    page.browser.execute_script(
+        "localStorage.setItem('stem-library.songs', JSON.stringify("
+        "[{id: '00000000-0000-4000-8000-000000000000', name: 'Old song.mp3', uploadedAt: 0}]))"
+    )
+    page.browser.refresh()
+    page.wait_for("#remembered a").click()
+    assert page.wait_for("#alert").text == "Old song.mp3 is no longer in the library."
+    assert not page.find("#remembered").is_displayed()
+
+
+@needs_chromium
+def test_the_file_button_is_reached_by_keyboard(page: Page) -> None:
+    page.find("body").send_keys(Keys.TAB, Keys.TAB)
+    focused = page.browser.switch_to.active_element
+    assert focused.get_attribute("id") == "file"
+    assert focused.accessible_name == "Choose a song"
+
+
+def test_the_page_is_served_with_a_strict_policy(cloud: Cloud) -> None:
+    answer = httpx.get(f"{cloud.api}/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [("/", "text/html"), ("/web/main.js", "text/javascript"), ("/web/style.css", "text/css")],
+)
+def test_files_are_revalidated_by_their_content(cloud: Cloud, path: str, media_type: str) -> None:
+    first = httpx.get(f"{cloud.api}{path}")
+    assert first.headers["content-type"].startswith(media_type)
+    assert first.headers["x-content-type-options"] == "nosniff"
+    assert first.headers["cache-control"] == "no-cache"
+    for tag in (first.headers["etag"], "W/" + first.headers["etag"]):
+        again = httpx.get(f"{cloud.api}{path}", headers={"If-None-Match": tag})
+        assert (again.status_code, again.content) == (304, b"")
+    assert httpx.get(f"{cloud.api}{path}", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["none.js", "..%2Fhost.json", "%2e%2e%2fhost.json", "."])
+def test_nothing_but_the_pages_files_is_served(cloud: Cloud, name: str) -> None:
+    assert httpx.get(f"{cloud.api}/web/{name}").status_code == 404
