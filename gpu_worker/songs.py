@@ -10,6 +10,7 @@ from azure.storage.blob import BlobServiceClient, ContentSettings
 
 from gpu_worker.errors import UnsuitableAudioError
 from gpu_worker.settings import WorkerSettings
+from shared import ids
 from shared.models import StemType
 
 MIB = 1024**2
@@ -58,7 +59,7 @@ class SongStorage:
 
     def upload_stem(self, audio_file_id: str, stem: StemType, path: Path) -> str:
         """Upload a stem's WAV and return its URI; an older one of that name is replaced."""
-        client = self._container.get_blob_client(f"{audio_file_id}/stems/{stem.lower()}.wav")
+        client = self._container.get_blob_client(ids.stem_blob_name(audio_file_id, stem))
         with path.open("rb") as file:
             client.upload_blob(
                 file, overwrite=True, content_settings=ContentSettings(content_type="audio/wav")

@@ -15,6 +15,9 @@ MIN_NODE = 20
 READY = "Azurite Table service is successfully listening"
 """Printed last, after the blob and the queue service listen."""
 
+CLOSED = ("service successfully closed", 3)
+"""Printed by each of the three once its data is saved; Node itself may linger on idle connections."""
+
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The emulators' well-known account; not a secret."""

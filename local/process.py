@@ -26,8 +26,22 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Return whether nobody listens on the port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 class Program:
-    """One child process that says when it is ready by printing a line that holds `ready`.
+    """One child process that says when it is ready by a line that starts with `ready`.
+
+    With `closed`, a text and a number, it counts as stopped once that many lines end with the text: all is
+    saved then, whatever keeps the process from ending.
 
     It gets a process group of its own, so that Ctrl-C reaches the supervisor alone,
     which then stops its children in order.
@@ -39,6 +53,7 @@ class Program:
         command: Sequence[str],
         *,
         ready: str = "ready",
+        closed: tuple[str, int] | None = None,
         env: Mapping[str, str] | None = None,
         on_line: Callable[[str, str], None] | None = None,
         on_exit: Callable[["Program"], None] | None = None,
@@ -48,6 +63,8 @@ class Program:
         self._ready_text = ready
         self._ready_or_dead = threading.Event()
         self._is_ready = False
+        self._closed = closed
+        self._closed_or_dead = threading.Event()
         self._on_line = on_line
         self._on_exit = on_exit
         self._process = subprocess.Popen(
@@ -71,16 +88,22 @@ class Program:
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None
+        closed_lines = 0
         for raw in self._process.stdout:
             line = raw.rstrip("\n")
             self.tail.append(line)
             if self._on_line:
                 self._on_line(self.name, line)
-            if not self._is_ready and self._ready_text in line:
+            if not self._is_ready and line.startswith(self._ready_text):
                 self._is_ready = True
                 self._ready_or_dead.set()
+            if self._closed and line.endswith(self._closed[0]):
+                closed_lines += 1
+                if closed_lines == self._closed[1]:
+                    self._closed_or_dead.set()
         self._process.wait()
         self._ready_or_dead.set()
+        self._closed_or_dead.set()
         if self._on_exit:
             self._on_exit(self)
 
@@ -115,8 +138,7 @@ class Program:
         """SIGTERM, and SIGKILL to the whole group if it has not ended after `grace` seconds."""
         if self.return_code is None:
             self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(grace)
+            self._closed_or_dead.wait(grace)
         self.kill()
 
     def kill(self) -> None:

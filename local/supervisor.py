@@ -2,14 +2,14 @@
 
 import fcntl
 import json
+import os
 import queue
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from local import azurite
-from local.process import Program, ProgramError, free_port
+from local.process import Program, ProgramError, free_port, is_free
 from local.resources import SERVICE_BUS_FILE, create_blob_container, create_cosmos_containers
 
 ROOT = Path(__file__).parent.parent
@@ -93,15 +93,13 @@ class LaptopCloud:
 
     def _start(self) -> None:
         self._check_port()
-        blob, queues, tables, bus, cosmos = (free_port() for _ in range(5))
+        blob, queues, tables, bus, cosmos = self._inner_ports()
         port = self._port or free_port()
         self.api = f"http://127.0.0.1:{port}"
         settings = self._settings(blob=blob, queues=queues, tables=tables, bus=bus, cosmos=cosmos)
 
-        storage = self._run(
-            "azurite",
+        storage = self._run_azurite(
             azurite.command(self._folder("azurite"), blob_port=blob, queue_port=queues, table_port=tables),
-            ready=azurite.READY,
         )
         bus_arguments = (
             "--port",
@@ -131,16 +129,21 @@ class LaptopCloud:
         self._write_connections(settings)
 
     def _check_port(self) -> None:
-        if self._port is None:
-            return
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", self._port))
-            except OSError:
-                raise ProgramError(
-                    f"Port {self._port} is taken: stop what listens there, or choose another with PORT=."
-                ) from None
+        if self._port is not None and not is_free(self._port):
+            raise ProgramError(
+                f"Port {self._port} is taken: stop what listens there, or choose another with PORT=."
+            )
+
+    def _inner_ports(self) -> list[int]:
+        """Return five ports for the stand-ins, the same as last time: records hold URIs with the blob port."""
+        file = self._data / "ports.json"
+        if file.exists():
+            ports: list[int] = json.loads(file.read_text(encoding="utf-8"))
+            if all(map(is_free, ports)):
+                return ports
+        ports = [free_port() for _ in range(5)]
+        file.write_text(json.dumps(ports), encoding="utf-8")
+        return ports
 
     def _settings(self, *, blob: int, queues: int, tables: int, bus: int, cosmos: int) -> dict[str, str]:
         """Return the sample settings with the ports of this run."""
@@ -148,6 +151,7 @@ class LaptopCloud:
         storage = azurite.connection_string(blob_port=blob, queue_port=queues, table_port=tables)
         return {
             **values,
+            "AUTH_MODE": os.environ.get("AUTH_MODE", values["AUTH_MODE"]),
             "AzureWebJobsStorage": storage,
             "AUDIO_STORAGE": storage,
             "SERVICEBUS": values["SERVICEBUS"].replace("127.0.0.1:5672", f"127.0.0.1:{bus}"),
@@ -180,8 +184,9 @@ class LaptopCloud:
             Program.module(name, module, *arguments, env=env, on_line=self._on_line, on_exit=self._note_end)
         )
 
-    def _run(self, name: str, command: list[str], *, ready: str) -> Program:
-        return self._keep(Program(name, command, ready=ready, on_line=self._on_line, on_exit=self._note_end))
+    def _run_azurite(self, command: list[str]) -> Program:
+        lines = {"ready": azurite.READY, "closed": azurite.CLOSED}
+        return self._keep(Program("azurite", command, **lines, on_line=self._on_line, on_exit=self._note_end))
 
     def _keep(self, program: Program) -> Program:
         self._programs.append(program)

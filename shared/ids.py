@@ -37,6 +37,11 @@ def parse_upload_name(blob_name: str) -> UploadName | None:
             return None
 
 
+def stem_blob_name(audio_file_id: str, stem_type: str) -> str:
+    """Return the blob that holds a stem's sound."""
+    return f"{audio_file_id}/stems/{stem_type.lower()}.wav"
+
+
 def idempotency_key(audio_file_id: str, etag: str, analysis_version: int) -> str:
     """Return the hash that names one piece of work: this file, in this version, by this analysis."""
     return hashlib.sha256(f"{audio_file_id}\n{etag}\n{analysis_version}".encode()).hexdigest()

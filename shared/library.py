@@ -104,17 +104,15 @@ class StemLibrary:
         NotFoundError
             If its audio file is unknown.
         InvalidInputError
-            If `blobUri` does not lie in this deployment's storage, in the audio file's own folder.
+            If `blobUri` is not this stem's blob in this deployment's storage.
         """
         await self.get_audio(write.audio_file_id)
-        blob_name = self._blobs.name_of(write.blob_uri)
-        if blob_name is None or not blob_name.startswith(f"{write.audio_file_id}/stems/"):
+        place = ids.stem_blob_name(write.audio_file_id, write.type)
+        if self._blobs.name_of(write.blob_uri) != place:
             fault = FieldFault(
-                field="blobUri", message="must be a blob in the folder stems/ of this audio file's storage"
+                field="blobUri", message=f"must be the blob {place} of this deployment's storage"
             )
-            raise InvalidInputError(
-                "The stem's blob is not where stems of this file are kept.", faults=[fault]
-            )
+            raise InvalidInputError("The stem's blob is not where this stem is kept.", faults=[fault])
         stem_id = ids.stem_id(write.audio_file_id, write.type, write.analysis_version)
         known = await self._store.read_stem(write.audio_file_id, stem_id)
         stem = Stem(
@@ -163,8 +161,7 @@ class StemLibrary:
         """Return a short-lived URL of the stem's WAV, saved under the song's and the stem's name."""
         stem = await self.get_stem(stem_id)
         audio = (await self.get_audio(stem.audio_file_id)).record
-        blob_name = self._blobs.name_of(stem.blob_uri)
-        assert blob_name is not None, "blobUri is checked when a stem is saved"
+        blob_name = ids.stem_blob_name(stem.audio_file_id, stem.type)
         song = audio.title or audio.name.rsplit(".", 1)[0]
         named = f"{audio.artist} - {song}" if audio.artist else song
         return await self._blobs.download_url(

@@ -126,7 +126,7 @@ class StemLibraryClient:
         retrying = Retrying(
             retry=retry_if_exception(_passing),
             stop=stop_after_delay(self._patience),
-            wait=wait_exponential_jitter(initial=0.2, max=5.0),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5.0),
             reraise=True,
         )
         return retrying(self._call_once, method, path, body)

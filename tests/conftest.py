@@ -29,9 +29,7 @@ class Cloud:
 
 def start_cloud(data: Path, *arguments: str, env: dict[str, str] | None = None) -> Cloud:
     """Start `python -m local` on the data folder and wait until all of it answers."""
-    program = Program.module(
-        "local", "local", "--data", str(data), "--model", "preview", *arguments, ready="ready http", env=env
-    )
+    program = Program.module("local", "local", "--data", str(data), "--model", "preview", *arguments, env=env)
     program.wait_ready(120)
     known = json.loads((data / "connections.json").read_text())
     return Cloud(

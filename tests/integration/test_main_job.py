@@ -1,6 +1,7 @@
 """The main job end to end: real SDKs, real processes, real audio, the preview model."""
 
 import io
+import itertools
 import json
 import time
 import uuid
@@ -85,7 +86,7 @@ def test_four_stems_carry_bpm_key_beats_and_metrics(demo: dict[str, Any]):
         assert stem["separationModel"].startswith("preview@")
         beats = json.loads(stem["beats"])
         assert len(beats) > 20
-        assert all(early["time"] < late["time"] for early, late in zip(beats, beats[1:], strict=False))
+        assert all(early["time"] < late["time"] for early, late in itertools.pairwise(beats))
         assert [name for name in METRICS if stem[name] is None] == []
         assert not any(name.startswith("_") for name in stem)
 

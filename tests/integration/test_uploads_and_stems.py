@@ -182,8 +182,13 @@ async def test_a_stem_is_created_then_updated_under_the_same_id(
 async def test_stems_of_a_song_come_in_the_order_of_their_types(
     services: Services, container: ContainerClient, song: Job
 ):
+    def uri(kind: str) -> str:
+        return f"{container.url}/{ids.stem_blob_name(song.audio_file_id, kind)}"
+
     for kind in ("Other", "Vocals", "Bass", "Drums"):
-        await services.workflow.save_stem(written(stem_body(container, song, type=kind, beats=None)))
+        await services.workflow.save_stem(
+            written(stem_body(container, song, type=kind, blobUri=uri(kind), beats=None))
+        )
     stems = await services.library.stems_of(song.audio_file_id)
     assert [stem.type for stem in stems] == ["Drums", "Bass", "Vocals", "Other"]
 
@@ -201,6 +206,7 @@ async def test_stems_of_a_song_come_in_the_order_of_their_types(
         lambda uri: uri.replace("/stems/", "/"),
         lambda uri: uri.replace("/audio-files/", "/azure-webjobs-hosts/"),
         lambda uri: uri.replace("/audio-files/", f"/audio-files/{uuid.uuid4()}/"),
+        lambda uri: uri.replace("drums.wav", "bass.wav"),
         lambda uri: "file:///etc/passwd",
         lambda uri: "",
     ],
