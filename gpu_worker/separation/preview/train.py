@@ -79,8 +79,8 @@ def loss(network: MaskNet, stems: Tensor) -> tuple[Tensor, Tensor]:
         Mean absolute difference of the complex values, and of the roots of the magnitudes: the latter is what
         teaches the quiet parts.
     gain : Tensor
-        By how many dB the error of each source is smaller than that of the mixture; NaN where it is silent in
-        the whole batch.
+        By how many dB the error of each source is smaller than that of the mixture; NaN where it is silent or
+        alone in the whole batch.
     """
     mix = stems.sum(dim=1)
     level = mix.std((1, 2), keepdim=True) + 1e-4
@@ -95,7 +95,8 @@ def loss(network: MaskNet, stems: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         energies = [x.abs().square().mean((2, 3, 4)) for x in (spectrum[:, None] - truth, error, truth)]
         gains = 10 * torch.log10(energies[0] / (energies[1] + 1e-9))
-        gain = torch.where(energies[2] > 1e-4, gains, torch.nan).nanmean(dim=0)
+        defined = (energies[0] > 1e-4) & (energies[2] > 1e-4)
+        gain = torch.where(defined, gains, torch.nan).nanmean(dim=0)
     return value, gain
 
 
