@@ -135,7 +135,7 @@ class LaptopCloud:
             )
 
     def _inner_ports(self) -> list[int]:
-        """Return five ports for the stand-ins, the same as last time: records hold URIs with the blob port."""
+        """Return the stand-ins' ports, the same as last time: records hold URIs with the blob port."""
         file = self._data / "ports.json"
         if file.exists():
             ports: list[int] = json.loads(file.read_text(encoding="utf-8"))
@@ -185,8 +185,16 @@ class LaptopCloud:
         )
 
     def _run_azurite(self, command: list[str]) -> Program:
-        lines = {"ready": azurite.READY, "closed": azurite.CLOSED}
-        return self._keep(Program("azurite", command, **lines, on_line=self._on_line, on_exit=self._note_end))
+        return self._keep(
+            Program(
+                "azurite",
+                command,
+                ready=azurite.READY,
+                closed=azurite.CLOSED,
+                on_line=self._on_line,
+                on_exit=self._note_end,
+            )
+        )
 
     def _keep(self, program: Program) -> Program:
         self._programs.append(program)
