@@ -12,6 +12,8 @@ from local.process import ProgramError
 from local.supervisor import InUseError, LaptopCloud
 from stem_library_client.console import analyse
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def parse_arguments() -> argparse.Namespace:
     """Return the command line's arguments."""
@@ -50,7 +52,7 @@ def main() -> int:
             model=arguments.model,
             on_line=on_line,
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in SIGNALS:
             signal.signal(number, lambda *_: sys.exit(128))
         try:
             with cloud:
@@ -67,7 +69,7 @@ def main() -> int:
 
 
 def _serve(cloud: LaptopCloud, arguments: argparse.Namespace) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: cloud.request_stop())
     if not arguments.once:
         print(f"ready {cloud.api}", flush=True)

@@ -61,7 +61,7 @@ def install() -> None:
         raise NodeMissingError("Azurite can't be installed: set-up needs the npm registry.")
 
 
-def command(folder: Path, *, blob_port: int, queue_port: int, table_port: int) -> list[str]:
+def command(folder: Path, blob_port: int, queue_port: int, table_port: int) -> list[str]:
     """Return the command line that serves storage kept in `folder`.
 
     Raises
@@ -78,7 +78,7 @@ def command(folder: Path, *, blob_port: int, queue_port: int, table_port: int) -
     return [node, str(SCRIPT), *options, *ports]
 
 
-def connection_string(*, blob_port: int, queue_port: int, table_port: int) -> str:
+def connection_string(blob_port: int, queue_port: int, table_port: int) -> str:
     """Return the connection string of the account that Azurite serves."""
     endpoints = ";".join(
         f"{service}Endpoint=http://127.0.0.1:{port}/{ACCOUNT}"

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 TAIL_LINES = 20
 GRACE_SECONDS = 10.0
+PR_SET_PDEATHSIG = 1
 
 
 class ProgramError(Exception):
@@ -20,31 +23,24 @@ class ProgramError(Exception):
 
 def free_port() -> int:
     """Return a TCP port on 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
 
 
 def is_free(port: int) -> bool:
     """Return whether nobody listens on the port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
         return True
+    return False
 
 
 class Program:
     """One child process that says when it is ready by a line that starts with `ready`.
 
     With `closed`, a text and a number, it counts as stopped once that many lines end with the text: all is
-    saved then, whatever keeps the process from ending.
-
-    It gets a process group of its own, so that Ctrl-C reaches the supervisor alone,
-    which then stops its children in order.
+    saved then, whatever keeps the process from ending. It gets a process group of its own, so that Ctrl-C
+    reaches the supervisor alone, and ends when its parent is killed (on Linux).
     """
 
     def __init__(
@@ -55,18 +51,14 @@ class Program:
         ready: str = "ready",
         closed: tuple[str, int] | None = None,
         env: Mapping[str, str] | None = None,
-        on_line: Callable[[str, str], None] | None = None,
-        on_exit: Callable[["Program"], None] | None = None,
+        on_line: Callable[[str, str], None] = lambda name, line: None,
+        on_exit: Callable[["Program"], None] = lambda program: None,
     ) -> None:
         self.name = name
         self.tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
-        self._ready_text = ready
-        self._ready_or_dead = threading.Event()
         self._is_ready = False
-        self._closed = closed
+        self._ready_or_dead = threading.Event()
         self._closed_or_dead = threading.Event()
-        self._on_line = on_line
-        self._on_exit = on_exit
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
@@ -77,35 +69,41 @@ class Program:
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-        self._reader = threading.Thread(target=self._read_output, daemon=True, name=f"{name}-output")
+        self._reader = threading.Thread(
+            target=self._read_output, args=(ready, closed, on_line, on_exit), daemon=True
+        )
         self._reader.start()
 
     @classmethod
-    def module(cls, name: str, module: str, *arguments: str, **options: object) -> "Program":
+    def module(cls, name: str, module: str, *arguments: str, **options: Any) -> "Program":
         """Start `python -m module arguments...` with the interpreter that runs now."""
-        return cls(name, [sys.executable, "-m", module, *arguments], **options)  # type: ignore[arg-type]
+        return cls(name, [sys.executable, "-m", module, *arguments], **options)
 
-    def _read_output(self) -> None:
+    def _read_output(
+        self,
+        ready: str,
+        closed: tuple[str, int] | None,
+        on_line: Callable[[str, str], None],
+        on_exit: Callable[["Program"], None],
+    ) -> None:
         assert self._process.stdout is not None
         closed_lines = 0
-        for raw in self._process.stdout:
-            line = raw.rstrip("\n")
+        for line in map(str.rstrip, self._process.stdout):
             self.tail.append(line)
-            if self._on_line:
-                self._on_line(self.name, line)
-            if not self._is_ready and line.startswith(self._ready_text):
+            on_line(self.name, line)
+            if line.startswith(ready):
                 self._is_ready = True
                 self._ready_or_dead.set()
-            if self._closed and line.endswith(self._closed[0]):
+            if closed and line.endswith(closed[0]):
                 closed_lines += 1
-                if closed_lines == self._closed[1]:
+                if closed_lines == closed[1]:
                     self._closed_or_dead.set()
         self._process.wait()
         self._ready_or_dead.set()
         self._closed_or_dead.set()
-        if self._on_exit:
-            self._on_exit(self)
+        on_exit(self)
 
     @property
     def pid(self) -> int:
@@ -117,6 +115,12 @@ class Program:
         """Exit status, or None while it runs."""
         return self._process.poll()
 
+    def describe_end(self) -> str:
+        """Return the exit status and the last lines, for whoever has to find out why."""
+        return f"{self.name} ended with exit status {self.return_code}. Its last lines:\n" + "\n".join(
+            self.tail
+        )
+
     def wait_ready(self, timeout: float = 60.0) -> "Program":
         """Wait until the program said that it is ready.
 
@@ -125,17 +129,14 @@ class Program:
         ProgramError
             With the program's last lines, when it ended or stayed silent.
         """
-        in_time = self._ready_or_dead.wait(timeout)
-        if self._is_ready:
-            return self
-        what = (
-            f"ended with exit status {self.return_code}" if in_time else f"was not ready in {timeout:.0f} s"
-        )
-        self.kill()
-        raise ProgramError(f"{self.name} {what}. Its last lines:\n" + "\n".join(self.tail))
+        self._ready_or_dead.wait(timeout)
+        if not self._is_ready:
+            self.kill()
+            raise ProgramError(self.describe_end())
+        return self
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """SIGTERM, and SIGKILL to the whole group if it has not ended after `grace` seconds."""
+        """SIGTERM, and SIGKILL to the whole group once it has closed, or after `grace` seconds."""
         if self.return_code is None:
             self._process.terminate()
             self._closed_or_dead.wait(grace)
@@ -147,3 +148,7 @@ class Program:
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join(GRACE_SECONDS)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

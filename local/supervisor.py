@@ -7,6 +7,7 @@ import queue
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from local import azurite
 from local.process import Program, ProgramError, free_port, is_free
@@ -14,7 +15,7 @@ from local.resources import SERVICE_BUS_FILE, create_blob_container, create_cosm
 
 ROOT = Path(__file__).parent.parent
 SETTINGS_FILE = ROOT / "local.settings.sample.json"
-READY_SECONDS = 60.0
+INNER_PORTS = ("blob", "queue", "table", "bus", "cosmos")
 
 
 class InUseError(Exception):
@@ -22,7 +23,7 @@ class InUseError(Exception):
 
 
 class LaptopCloud:
-    """The programs of one laptop cloud, whose data lies in one folder.
+    """The programs of one laptop cloud, whose data lies in one folder; a context manager.
 
     Parameters
     ----------
@@ -42,15 +43,15 @@ class LaptopCloud:
         self, data: Path, *, port: int | None, worker: bool, model: str, on_line: Callable[[str, str], None]
     ) -> None:
         self._data = data
+        self._port = port or free_port()
         self._worker = worker
         self._model = model
         self._on_line = on_line
         self._programs: list[Program] = []
         self._ended: queue.SimpleQueue[Program | None] = queue.SimpleQueue()
         self._stopping = False
-        self._port = port
-        self.api = ""
-        """The Function app's address, once it is started."""
+        self.api = f"http://127.0.0.1:{self._port}"
+        """The Function app's address."""
 
     def __enter__(self) -> "LaptopCloud":
         self._data.mkdir(parents=True, exist_ok=True)
@@ -84,93 +85,66 @@ class LaptopCloud:
         ProgramError
             When a program ends by itself, with its last lines.
         """
-        ended = self._ended.get()
-        if ended is not None:
-            raise ProgramError(
-                f"{ended.name} ended with exit status {ended.return_code}. Its last lines:\n"
-                + "\n".join(ended.tail)
-            )
+        if ended := self._ended.get():
+            raise ProgramError(ended.describe_end())
 
     def _start(self) -> None:
-        self._check_port()
-        blob, queues, tables, bus, cosmos = self._inner_ports()
-        port = self._port or free_port()
-        self.api = f"http://127.0.0.1:{port}"
-        settings = self._settings(blob=blob, queues=queues, tables=tables, bus=bus, cosmos=cosmos)
-
-        storage = self._run_azurite(
-            azurite.command(self._folder("azurite"), blob_port=blob, queue_port=queues, table_port=tables),
-        )
-        bus_arguments = (
-            "--port",
-            str(bus),
-            "--config",
-            str(SERVICE_BUS_FILE),
-            "--data",
-            str(self._folder("bus")),
-        )
-        service_bus = self._run_module("service-bus", "local.service_bus", *bus_arguments)
-        database = self._run_module(
-            "cosmos", "local.cosmos", "--port", str(cosmos), "--data", str(self._folder("cosmos"))
-        )
-        if self._worker:
-            # It loads its model while the others start; it takes no message before.
-            service_bus.wait_ready(READY_SECONDS)
-            self._run_module("worker", "gpu_worker", env={**settings, "STEM_MODEL": self._model})
-        database.wait_ready(READY_SECONDS)
-        create_cosmos_containers(settings["COSMOS_ENDPOINT"], settings["COSMOS_KEY"])
-        storage.wait_ready(READY_SECONDS)
-        create_blob_container(settings["AUDIO_STORAGE"], "audio-files")
-        service_bus.wait_ready(READY_SECONDS)
-        app_arguments = ("--app", str(ROOT), "--port", str(port), "--data", str(self._folder("functions")))
-        self._run_module("functions", "local.functions", *app_arguments, env=settings).wait_ready(
-            READY_SECONDS
-        )
-        self._write_connections(settings)
-
-    def _check_port(self) -> None:
-        if self._port is not None and not is_free(self._port):
+        if not is_free(self._port):
             raise ProgramError(
                 f"Port {self._port} is taken: stop what listens there, or choose another with PORT=."
             )
+        ports = self._inner_ports()
+        connections = self._connections(ports)
+        settings = self._settings(connections)
+        files = azurite.command(self._folder("azurite"), ports["blob"], ports["queue"], ports["table"])
+        storage = self._run(Program, "azurite", files, ready=azurite.READY, closed=azurite.CLOSED)
+        config = ("--config", str(SERVICE_BUS_FILE))
+        bus = self._run_module("service-bus", ports["bus"], *config)
+        cosmos = self._run_module("cosmos", ports["cosmos"])
+        bus.wait_ready()
+        if self._worker:
+            # It loads its model while the others start, and takes no message before.
+            self._run(Program.module, "worker", "gpu_worker", env={**settings, "STEM_MODEL": self._model})
+        cosmos.wait_ready()
+        create_cosmos_containers(connections["cosmosEndpoint"], connections["cosmosKey"])
+        storage.wait_ready()
+        create_blob_container(connections["storage"], "audio-files")
+        self._run_module("functions", self._port, "--app", str(ROOT), env=settings).wait_ready()
+        (self._data / "connections.json").write_text(json.dumps(connections, indent=2) + "\n", "utf-8")
 
-    def _inner_ports(self) -> list[int]:
+    def _inner_ports(self) -> dict[str, int]:
         """Return the stand-ins' ports, the same as last time: records hold URIs with the blob port."""
         file = self._data / "ports.json"
-        if file.exists():
-            ports: list[int] = json.loads(file.read_text(encoding="utf-8"))
-            if all(map(is_free, ports)):
-                return ports
-        ports = [free_port() for _ in range(5)]
-        file.write_text(json.dumps(ports), encoding="utf-8")
+        ports: dict[str, int] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        if not ports or not all(map(is_free, ports.values())):
+            ports = {name: free_port() for name in INNER_PORTS}
+            file.write_text(json.dumps(ports), "utf-8")
         return ports
 
-    def _settings(self, *, blob: int, queues: int, tables: int, bus: int, cosmos: int) -> dict[str, str]:
-        """Return the sample settings with the ports of this run."""
-        values: dict[str, str] = json.loads(SETTINGS_FILE.read_text(encoding="utf-8"))["Values"]
-        storage = azurite.connection_string(blob_port=blob, queue_port=queues, table_port=tables)
+    def _connections(self, ports: dict[str, int]) -> dict[str, str]:
+        """Return what connections.json says to anything that wants to look in."""
+        sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
         return {
-            **values,
-            "AUTH_MODE": os.environ.get("AUTH_MODE", values["AUTH_MODE"]),
-            "AzureWebJobsStorage": storage,
-            "AUDIO_STORAGE": storage,
-            "SERVICEBUS": values["SERVICEBUS"].replace("127.0.0.1:5672", f"127.0.0.1:{bus}"),
-            "COSMOS_ENDPOINT": f"http://127.0.0.1:{cosmos}/",
+            "api": self.api,
+            "storage": azurite.connection_string(ports["blob"], ports["queue"], ports["table"]),
+            "serviceBus": sample["SERVICEBUS"].replace("127.0.0.1:5672", f"127.0.0.1:{ports['bus']}"),
+            "cosmosEndpoint": f"http://127.0.0.1:{ports['cosmos']}/",
+            "cosmosKey": sample["COSMOS_KEY"],
+        }
+
+    def _settings(self, connections: dict[str, str]) -> dict[str, str]:
+        """Return the sample settings with the connections of this run."""
+        sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
+        return {
+            **sample,
+            "AUTH_MODE": os.environ.get("AUTH_MODE", sample["AUTH_MODE"]),
+            "AzureWebJobsStorage": connections["storage"],
+            "AUDIO_STORAGE": connections["storage"],
+            "SERVICEBUS": connections["serviceBus"],
+            "COSMOS_ENDPOINT": connections["cosmosEndpoint"],
             "API_BASE_URL": self.api,
             "WORKER_MODE": "serve",
         }
-
-    def _write_connections(self, settings: dict[str, str]) -> None:
-        connections = {
-            "api": self.api,
-            "storage": settings["AUDIO_STORAGE"],
-            "serviceBus": settings["SERVICEBUS"],
-            "cosmosEndpoint": settings["COSMOS_ENDPOINT"],
-            "cosmosKey": settings["COSMOS_KEY"],
-        }
-        (self._data / "connections.json").write_text(
-            json.dumps(connections, indent=2) + "\n", encoding="utf-8"
-        )
 
     def _folder(self, name: str) -> Path:
         folder = self._data / name
@@ -178,25 +152,15 @@ class LaptopCloud:
         return folder
 
     def _run_module(
-        self, name: str, module: str, *arguments: str, env: dict[str, str] | None = None
+        self, name: str, port: int, *arguments: str, env: dict[str, str] | None = None
     ) -> Program:
-        return self._keep(
-            Program.module(name, module, *arguments, env=env, on_line=self._on_line, on_exit=self._note_end)
-        )
+        """Run one of the stand-ins, which all take a port and a data folder."""
+        common = ("--port", str(port), "--data", str(self._folder(name)))
+        module = f"local.{name.replace('-', '_')}"
+        return self._run(Program.module, name, module, *common, *arguments, env=env)
 
-    def _run_azurite(self, command: list[str]) -> Program:
-        return self._keep(
-            Program(
-                "azurite",
-                command,
-                ready=azurite.READY,
-                closed=azurite.CLOSED,
-                on_line=self._on_line,
-                on_exit=self._note_end,
-            )
-        )
-
-    def _keep(self, program: Program) -> Program:
+    def _run(self, start: Callable[..., Program], *arguments: Any, **options: Any) -> Program:
+        program = start(*arguments, **options, on_line=self._on_line, on_exit=self._note_end)
         self._programs.append(program)
         return program
 

@@ -16,6 +16,8 @@ from stem_library_client.client import ApiError, Json, StemLibraryClient
 POLL_SECONDS = 0.3
 NOTICED_SECONDS = 60.0
 ENDED = ("Completed", "Failed", "Rejected")
+WITHOUT_STEP = {"Pending": "Waiting for a worker", "Retrying": "Waiting to try again", "Completed": "Done"}
+"""What is shown of a job that is at no step."""
 
 Report = Callable[[str, int], None]
 
@@ -78,7 +80,7 @@ def _upload_and_wait(client: StemLibraryClient, song: Path, report: Report) -> t
             raise AnalysisFailedError("the upload was not noticed; look into the Function app's log")
         if audio and audio["jobId"]:
             job = client.job(audio["jobId"]) or job
-            report(job.get("currentStep") or "Waiting", job.get("progress") or 0)
+            report(_step(job), job.get("progress") or 0)
         if audio and audio["analysisStatus"] in ENDED:
             if audio["analysisStatus"] != "Completed":
                 raise AnalysisFailedError(audio["error"])
@@ -86,6 +88,10 @@ def _upload_and_wait(client: StemLibraryClient, song: Path, report: Report) -> t
             if job.get("status") == "Completed":
                 return audio, job
         time.sleep(POLL_SECONDS)
+
+
+def _step(job: Json) -> str:
+    return job.get("currentStep") or WITHOUT_STEP.get(job.get("status", ""), "Waiting")
 
 
 def _describe(error: ApiError | httpx.TransportError) -> str:

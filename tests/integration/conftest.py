@@ -38,15 +38,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppSettings]:
         folders[name].mkdir()
     bus, cosmos, blob, queues, tables = (free_port() for _ in range(5))
     bus_arguments = ("--port", str(bus), "--config", str(SERVICE_BUS_FILE), "--data", str(folders["bus"]))
-    ports = {"blob_port": blob, "queue_port": queues, "table_port": tables}
     programs = [
         Program.module("service-bus", "local.service_bus", *bus_arguments),
         Program.module("cosmos", "local.cosmos", "--port", str(cosmos), "--data", str(folders["cosmos"])),
-        Program("azurite", azurite.command(folders["azurite"], **ports), ready=azurite.READY),
+        Program("azurite", azurite.command(folders["azurite"], blob, queues, tables), ready=azurite.READY),
     ]
     for program in programs:
         program.wait_ready()
-    storage = azurite.connection_string(**ports)
+    storage = azurite.connection_string(blob, queues, tables)
     endpoint = f"http://127.0.0.1:{cosmos}/"
     create_blob_container(storage, "audio-files")
     create_cosmos_containers(endpoint, COSMOS_KEY)
