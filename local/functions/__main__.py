@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -28,19 +29,29 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="TCP port on 127.0.0.1")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the durable state")
     arguments = parser.parse_args()
+    if not 0 < arguments.port < 65536:
+        parser.error(f"argument --port: {arguments.port} is no TCP port")
     line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format=line)
     # Several lines a request, and a scan is made twice a second.
     logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+    asyncio.run(run(arguments.app.resolve(), arguments.port, arguments.data.resolve()))
+
+
+async def run(directory: Path, port: int, data: Path) -> None:
+    """Serve, then end the process."""
     try:
-        arguments.data.mkdir(parents=True, exist_ok=True)
-        asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.data.resolve()))
-    except (HostError, AzureError, OSError) as error:
-        sys.exit(f"local.functions: {error}".splitlines()[0])
+        status = await serve(directory, port, data)
+    except (HostError, AzureError, OSError, ValueError, sqlite3.Error) as error:
+        status = 1
+        print(f"local.functions: {error}".splitlines()[0], file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    # The interpreter's own way out waits for user functions in threads, however long they run.
+    os._exit(status)
 
 
-async def serve(directory: Path, port: int, data: Path) -> None:
-    """Serve the app's triggers until a signal or a fault of the host itself; then end the process."""
+async def serve(directory: Path, port: int, data: Path) -> int:
+    """Serve the app's triggers until a signal or a fault of the host itself; return the exit status."""
     origin = f"http://127.0.0.1:{port}"
     extensions = read_json(directory / "host.json").get("extensions", {})
     hub = extensions.get("durableTask", {}).get("hubName", "TestHubName")
@@ -66,9 +77,9 @@ async def serve(directory: Path, port: int, data: Path) -> None:
     await app.stopped
     # The server stays up meanwhile: a function that runs may call its durable client.
     await app.settle(GRACE_SECONDS)
-    sys.stdout.flush()
-    # The interpreter's own way out waits for user functions in threads, however long they run.
-    os._exit(int(app.failed))
+    for trigger in blob_triggers:
+        await trigger.close()
+    return int(app.failed)
 
 
 async def _status(_: web.Request) -> web.Response:

@@ -46,6 +46,7 @@ class BlobTrigger:
         self._app = app
         self._function = function
         self._id = f"Host.Functions.{function.name}"
+        self._receipt_prefix = f"blobreceipts/local/{self._id}/"
         path = re.sub(r"%(\w+)%", lambda name: self._setting(name[1]), function.trigger["path"])
         self._container_name, _, pattern = path.partition("/")
         literals = re.split(r"\{\w+\}", pattern or "{name}")
@@ -70,11 +71,13 @@ class BlobTrigger:
     async def start(self) -> None:
         """Read the receipts, then scan until the host ends."""
         await _create(self._receipts.create_container())
-        async for receipt in self._receipts.list_blob_names(
-            name_starts_with=f"blobreceipts/local/{self._id}/"
-        ):
+        async for receipt in self._receipts.list_blob_names(name_starts_with=self._receipt_prefix):
             self._seen.add(receipt)
         self._app.spawn(self._scan())
+
+    async def close(self) -> None:
+        """Close the connections to the storage account."""
+        await asyncio.gather(self._container.close(), self._receipts.close(), self._poison.close())
 
     async def _scan(self) -> None:
         while not self._app.stopping.is_set():
@@ -82,7 +85,7 @@ class BlobTrigger:
             try:
                 async for blob in self._container.list_blobs(name_starts_with=self._prefix):
                     etag = f'"{blob.etag.strip(chr(34))}"'
-                    receipt = f"blobreceipts/local/{self._id}/{etag}/{self._container_name}/{blob.name}"
+                    receipt = f"{self._receipt_prefix}{etag}/{self._container_name}/{blob.name}"
                     if receipt not in self._seen and self._pattern.fullmatch(blob.name):
                         self._seen.add(receipt)
                         self._app.spawn(self._process(blob, etag, receipt))
@@ -107,12 +110,19 @@ class BlobTrigger:
                         break
             else:
                 await self._give_up(blob, etag)
-            await self._receipts.upload_blob(receipt, b"", overwrite=True)
+            await self._write_receipt(receipt)
         except _BlobGoneError:
             logger.info("The blob %s has changed or is gone: %s leaves it", blob.name, self._function.name)
         except AzureError as error:
             logger.warning("The blob %s is not done, and comes again: %s", blob.name, error)
             self._seen.discard(receipt)
+
+    async def _write_receipt(self, receipt: str) -> None:
+        try:
+            await self._receipts.upload_blob(receipt, b"", overwrite=True)
+        except ResourceNotFoundError:  # Deleting this container is the way to have all blobs run again.
+            await _create(self._receipts.create_container())
+            await self._receipts.upload_blob(receipt, b"", overwrite=True)
 
     async def _value(self, name: str, etag: str) -> Any:
         """Make the function's argument: an `InputStream`, or the SDK type that the parameter asks for."""

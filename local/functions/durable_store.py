@@ -35,6 +35,7 @@ class DurableStore:
     """What a method wrote outlives a kill of the process."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("CREATE TABLE IF NOT EXISTS instances (id PRIMARY KEY, status, record)")
