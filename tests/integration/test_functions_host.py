@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import signal
 import socket
@@ -87,10 +88,10 @@ class Host:
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Connection string of an Azurite of this module's own."""
-    ports = {f"{kind}_port": free_port() for kind in ("blob", "queue", "table")}
-    command = azurite.command(tmp_path_factory.mktemp("azurite"), **ports)
+    ports = free_port(), free_port(), free_port()
+    command = azurite.command(tmp_path_factory.mktemp("azurite"), *ports)
     program = Program("azurite", command, ready=azurite.READY).wait_ready(TIMEOUT)
-    yield azurite.connection_string(**ports)
+    yield azurite.connection_string(*ports)
     program.kill()
 
 
@@ -208,6 +209,7 @@ def test_a_client_that_gives_up_does_no_harm(host: Host) -> None:
     with socket.create_connection(("127.0.0.1", host.port)) as client:
         client.sendall(b"GET /api/slow HTTP/1.1\r\nHost: x\r\n\r\n")
         eventually(lambda: host.runs("slow"))
+    host.runs_file.with_name("slow may end").touch()
     eventually(lambda: any("Executed slow (Succeeded" in line for line in host.log))
     assert host.http.post("/api/stems", content=b"whole").json()["body"] == "whole"
 
@@ -263,6 +265,18 @@ def test_a_blob_that_fails_is_tried_five_times_and_holds_up_no_other(
     uploads.upload_blob("after.txt", b"z")
     eventually(lambda: host.runs("on_upload done", "after.txt"))
     assert len(host.runs("on_upload", "bad.txt")) == 5
+
+
+def test_receipts_that_were_deleted_are_begun_anew(
+    host: Host, storage: str, uploads: ContainerClient
+) -> None:
+    with BlobServiceClient.from_connection_string(storage) as service:
+        service.delete_container("azure-webjobs-hosts")
+        uploads.upload_blob("later.txt", b"")
+        eventually(lambda: service.get_container_client("azure-webjobs-hosts").exists())
+    uploads.upload_blob("last.txt", b"")
+    eventually(lambda: host.runs("on_upload done", "last.txt"))
+    assert len(host.runs("on_upload", "later.txt")) == 1
 
 
 def test_an_input_stream_has_content_and_metadata(host: Host, storage: str) -> None:
@@ -348,7 +362,7 @@ def test_an_orchestration_outlives_a_kill(host: Host) -> None:
 # ---- start and end ----
 
 
-def test_sigterm_lets_a_running_function_end(storage: str, tmp_path: Path) -> None:
+def test_sigterm_lets_a_running_function_end_and_starts_no_other(storage: str, tmp_path: Path) -> None:
     host = Host(tmp_path, storage)
     command = [
         sys.executable,
@@ -357,7 +371,9 @@ def test_sigterm_lets_a_running_function_end(storage: str, tmp_path: Path) -> No
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
         eventually(lambda: host.runs("slow"))
-        host.program._process.send_signal(signal.SIGTERM)
+        os.kill(host.program.pid, signal.SIGTERM)
+        eventually(lambda: host.http.get("/api/nothing").status_code == 503)
+        host.runs_file.with_name("slow may end").touch()
         eventually(lambda: host.program.return_code is not None)
         assert client.stdout is not None
         assert client.stdout.read() == "done\n"
@@ -413,7 +429,7 @@ def test_an_app_that_can_not_be_served_is_refused_by_name(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, expected = BAD_APPS[case]
-    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string(1, 1, 1))
     head = (
         "import azure.functions as func\napp = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
     )
