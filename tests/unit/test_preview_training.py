@@ -99,7 +99,7 @@ def test_training_learns_to_tell_tones_apart(rendered: Path) -> None:
     training = Training(MaskNet(**SMALL))
     batch = Crops(rendered).batch(1, np.random.default_rng(1))[..., :44100]
     before = loss(training.network, batch)[0].item()
-    for _ in range(12):
+    for _ in range(8):
         training.learn(batch, rate=5e-3)
     assert loss(training.network, batch)[0].item() < 0.8 * before
 
@@ -131,24 +131,15 @@ def test_training_ends_when_its_time_is_spent_and_leaves_a_checkpoint(rendered: 
     assert restored.seconds >= 0.3
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["train", "--data", "missing", "--out", "c.pt"], "no rendered songs"),
-        (["evaluate", "--data", "missing", "--weights", "missing.safetensors"], "cannot be read"),
-    ],
-)
-def test_commands_refuse_in_one_line(arguments: list[str], told: str, tmp_path: Path) -> None:
-    command, *rest = arguments
-    root = WEIGHTS.parents[3]
+def test_a_command_refuses_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"gpu_worker.separation.preview.{command}", *rest],
+        [sys.executable, "-m", "gpu_worker.separation.preview.train", "--data", "missing", "--out", "c.pt"],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(root)},
+        env={"PYTHONPATH": str(WEIGHTS.parents[3])},
     )
     assert done.returncode == 1
-    assert told in done.stderr
+    assert "no rendered songs" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
