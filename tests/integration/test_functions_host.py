@@ -417,6 +417,10 @@ BAD_APPS = {
         "@app.blob_trigger(arg_name='b', path='c/{name}', connection='NOWHERE')\ndef on_blob(b): ...",
         "the setting NOWHERE is missing (function on_blob)",
     ),
+    "storage": (
+        "@app.blob_trigger(arg_name='b', path='c/{name}', connection='AzureWebJobsStorage')\ndef on_b(b): ...",
+        "Cannot connect to host 127.0.0.1:1 ",
+    ),
     "import": (
         "raise RuntimeError('half written')",
         "function_app.py does not load: RuntimeError: half written (",
