@@ -418,7 +418,7 @@ BAD_APPS = {
         "the setting NOWHERE is missing (function on_blob)",
     ),
     "storage": (
-        "@app.blob_trigger(arg_name='b', path='c/{name}', connection='AzureWebJobsStorage')\ndef on_b(b): ...",
+        "@app.blob_trigger(arg_name='b', path='c/{n}', connection='AzureWebJobsStorage')\ndef on_b(b): ...",
         "Cannot connect to host 127.0.0.1:1 ",
     ),
     "import": (
