@@ -17,11 +17,20 @@ async def schedule_deletion(client: df.DurableOrchestrationClient, job: Job) -> 
     """Start the one orchestration that deletes this ended job; one that was started before goes on."""
     assert job.delete_after is not None, "an ended job has a time of deletion"
     instance_id = f"{job.id}-{job.attempt}"
-    status = await client.get_status(instance_id)
-    if status and status.runtime_status is not None:
+    if await _is_known(client, instance_id):
         return
     due = {"jobId": job.id, "attempt": job.attempt, "deleteAfter": job.delete_after.isoformat()}
-    await client.start_new(ORCHESTRATION, instance_id=instance_id, client_input=due)
+    try:
+        await client.start_new(ORCHESTRATION, instance_id=instance_id, client_input=due)
+    except Exception:
+        # The SDK has no error of its own for an instance that somebody else started meanwhile.
+        if not await _is_known(client, instance_id):
+            raise
+
+
+async def _is_known(client: df.DurableOrchestrationClient, instance_id: str) -> bool:
+    status = await client.get_status(instance_id)
+    return status is not None and status.runtime_status is not None
 
 
 def blueprint(services: Services) -> df.Blueprint:

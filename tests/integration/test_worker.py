@@ -1,0 +1,131 @@
+"""The worker as a process: what becomes of its message when it is stopped, and of messages that are none."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
+
+from local.process import Program
+from stem_library_client import StemLibraryClient
+from tests.conftest import Cloud, start_cloud
+
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def lonely_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud without a worker of its own."""
+    running = start_cloud(tmp_path_factory.mktemp("lonely"), "--no-worker")
+    yield running
+    running.program.stop(grace=30)
+
+
+@pytest.fixture
+def api(lonely_cloud: Cloud) -> Iterator[StemLibraryClient]:
+    with StemLibraryClient(lonely_cloud.api) as opened:
+        yield opened
+
+
+def start_worker(cloud: Cloud, **settings: str) -> Program:
+    env = {
+        "API_BASE_URL": cloud.api,
+        "AUDIO_STORAGE": cloud.storage,
+        "SERVICEBUS": cloud.service_bus,
+        "STEM_MODEL": "preview",
+        "WORKER_MODE": "serve",
+        **settings,
+    }
+    return Program.module("worker", "gpu_worker", env=env)
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come within {PATIENCE} s")
+
+
+def job_in(api: StemLibraryClient, audio_file_id: str, **state: Any) -> Callable[[], dict[str, Any] | None]:
+    def look() -> dict[str, Any] | None:
+        audio = api.audio(audio_file_id)
+        job = api.job(audio["jobId"]) if audio and audio["jobId"] else None
+        return job if job and all(job[name] == value for name, value in state.items()) else None
+
+    return look
+
+
+def test_a_stopped_worker_gives_message_and_attempt_back(
+    lonely_cloud: Cloud, api: StemLibraryClient, tmp_path: Path
+):
+    song = tmp_path / "long.flac"
+    noise = np.random.default_rng(1).standard_normal((120 * 22_050, 1))
+    sf.write(song, 0.1 * noise, 22_050)
+    audio_file_id = api.upload(song)
+    first = start_worker(lonely_cloud)
+    wait_for(job_in(api, audio_file_id, status="Running", currentStep="Separating"), "the separation")
+    os.kill(first.pid, signal.SIGTERM)
+    wait_for(lambda: first.return_code is not None, "the end of the worker")
+    assert first.return_code == 0
+    job = api.job(api.audio(audio_file_id)["jobId"])  # type: ignore[index]
+    assert job is not None
+    assert (job["status"], job["attempt"], job["retries"]) == ("Retrying", 1, 0)
+
+    second = start_worker(lonely_cloud)
+    try:
+        job = wait_for(job_in(api, audio_file_id, status="Completed"), "the completion")
+        assert (job["attempt"], job["retries"]) == (2, 0)
+        assert len(api.stems_of(audio_file_id)["value"]) == 4
+    finally:
+        second.stop()
+
+
+def test_a_message_that_is_none_is_dead_lettered_and_the_queue_drained(
+    lonely_cloud: Cloud, api: StemLibraryClient, demo_song: Path
+):
+    with (
+        ServiceBusClient.from_connection_string(lonely_cloud.service_bus) as bus,
+        bus.get_queue_sender("analysis-jobs") as sender,
+    ):
+        sender.send_messages(ServiceBusMessage('{"jobId": 1}', message_id="nonsense"))
+    audio_file_id = api.upload(demo_song)
+    wait_for(job_in(api, audio_file_id, status="Pending"), "the job")
+    worker = start_worker(lonely_cloud, WORKER_MODE="drain")
+    wait_for(job_in(api, audio_file_id, status="Completed"), "the completion")
+    wait_for(lambda: worker.return_code is not None, "the end of the draining worker")
+    assert worker.return_code == 0
+    with (
+        ServiceBusClient.from_connection_string(lonely_cloud.service_bus) as bus,
+        bus.get_queue_receiver(
+            "analysis-jobs", sub_queue=ServiceBusSubQueue.DEAD_LETTER, max_wait_time=10
+        ) as receiver,
+    ):
+        dead = receiver.receive_messages(1)[0]
+        assert (dead.message_id, dead.dead_letter_reason) == ("nonsense", "InvalidMessage")
+        receiver.complete_message(dead)
+
+
+def test_missing_settings_are_named_in_one_line():
+    worker = Program.module("worker", "gpu_worker", env={"API_BASE_URL": ""})
+    wait_for(lambda: worker.return_code is not None, "the end")
+    assert worker.return_code == 1
+    worker.kill()
+    assert len(worker.tail) == 1
+    assert "AUDIO_STORAGE" in worker.tail[0]
+
+
+def test_the_model_process_ends_with_its_killed_worker(lonely_cloud: Cloud):
+    worker = start_worker(lonely_cloud)
+    worker.wait_ready(PATIENCE)
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    assert children
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the model's end")
