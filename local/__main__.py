@@ -15,8 +15,8 @@ from stem_library_client.console import analyse
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Return the command line's arguments."""
+def main() -> int:
+    """Run until Ctrl-C or SIGTERM, or with --once until the song is done."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path(".local"), help="folder of all data (.local)")
     parser.add_argument("--port", type=int, help="port of the Function app; a free one without it")
@@ -28,16 +28,27 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.once and not arguments.song:
         parser.error("--once needs a --song")
-    return arguments
-
-
-def main() -> int:
-    """Run until Ctrl-C or SIGTERM, or with --once until the song is done."""
-    arguments = parse_arguments()
     if arguments.song and not arguments.song.is_file():
         print(f"There is no file {arguments.song}.", file=sys.stderr)
         return 1
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: sys.exit(128))
     arguments.data.mkdir(parents=True, exist_ok=True)
+    try:
+        return _run(arguments)
+    except InUseError as error:
+        if arguments.once:
+            # The one that runs can take the song as well.
+            connections = json.loads((arguments.data / "connections.json").read_text(encoding="utf-8"))
+            return analyse(connections["api"], arguments.song, arguments.out)
+        print(error, file=sys.stderr)
+    except (ProgramError, NodeMissingError) as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    status = 0
     with (arguments.data / "laptop-cloud.log").open("a", encoding="utf-8", buffering=1) as log:
 
         def on_line(name: str, line: str) -> None:
@@ -45,46 +56,24 @@ def main() -> int:
             if not arguments.once:
                 print(f"[{name}] {line}", flush=True)
 
-        cloud = LaptopCloud(
-            arguments.data.resolve(),
-            port=arguments.port,
-            worker=not arguments.no_worker,
-            model=arguments.model,
-            on_line=on_line,
-        )
-        for number in SIGNALS:
-            signal.signal(number, lambda *_: sys.exit(128))
-        try:
-            with cloud:
-                return _serve(cloud, arguments)
-        except InUseError as error:
+        def analyse_song() -> None:
+            nonlocal status
+            status = analyse(cloud.api, arguments.song, arguments.out)
             if arguments.once:
-                # The running one can take the song as well.
-                connections = json.loads((arguments.data / "connections.json").read_text(encoding="utf-8"))
-                return analyse(connections["api"], arguments.song, arguments.out)
-            print(error, file=sys.stderr)
-        except (ProgramError, NodeMissingError) as error:
-            print(error, file=sys.stderr)
-        return 1
+                cloud.request_stop()
 
-
-def _serve(cloud: LaptopCloud, arguments: argparse.Namespace) -> int:
-    for number in SIGNALS:
-        signal.signal(number, lambda *_: cloud.request_stop())
-    if not arguments.once:
-        print(f"ready {cloud.api}", flush=True)
-    status = 0
-
-    def analyse_song() -> None:
-        nonlocal status
-        status = analyse(cloud.api, arguments.song, arguments.out)
-        if arguments.once:
-            cloud.request_stop()
-
-    if arguments.song:
-        # In a thread, so that the end of a program is noticed meanwhile.
-        threading.Thread(target=analyse_song, daemon=True).start()
-    cloud.wait()
+        data, worker = arguments.data.resolve(), not arguments.no_worker
+        with LaptopCloud(
+            data, arguments.port, worker=worker, model=arguments.model, on_line=on_line
+        ) as cloud:
+            for number in SIGNALS:
+                signal.signal(number, lambda *_: cloud.request_stop())
+            if not arguments.once:
+                print(f"ready {cloud.api}", flush=True)
+            if arguments.song:
+                # In a thread, so that the end of a program is noticed meanwhile.
+                threading.Thread(target=analyse_song, daemon=True).start()
+            cloud.wait()
     return status if arguments.once else 0
 
 

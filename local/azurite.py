@@ -1,7 +1,4 @@
-"""Azurite, the storage emulator: installed by npm into local/node_modules, run as a child process.
-
-`python -m local.azurite` installs it.
-"""
+"""Azurite, the storage emulator: installed by npm (`python -m local.azurite`), run as a child process."""
 
 import os
 import shutil
@@ -14,27 +11,19 @@ SCRIPT = HERE / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 MIN_NODE = 20
 READY = "Azurite Table service is successfully listening"
 """Printed last, after the blob and the queue service listen."""
-
 CLOSED = ("service successfully closed", 3)
 """Printed by each of the three once its data is saved; Node itself may linger on idle connections."""
-
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The emulators' well-known account; not a secret."""
 
 
 class NodeMissingError(Exception):
-    """There is no Node that Azurite runs on."""
+    """Node or Azurite is not installed."""
 
 
 def find_node() -> str:
-    """Return the path of a Node of version 20 or newer: the machine's, or the wheel's beside this Python.
-
-    Raises
-    ------
-    NodeMissingError
-        If there is neither.
-    """
+    """Return the path of a Node of version 20 or newer: the machine's, or the wheel's beside this Python."""
     for candidate in (shutil.which("node"), str(Path(sys.executable).parent / "node")):
         if candidate and Path(candidate).exists():
             said = subprocess.run(
@@ -47,13 +36,7 @@ def find_node() -> str:
 
 
 def install() -> None:
-    """Install the pinned Azurite by npm, with whichever Node there is.
-
-    Raises
-    ------
-    NodeMissingError
-        If there is no Node, or npm fails.
-    """
+    """Install the pinned Azurite by npm, with whichever Node there is."""
     folder = Path(find_node()).parent
     npm = [str(folder / "npm"), "ci", "--prefix", str(HERE), "--silent", "--no-audit", "--no-fund"]
     path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -62,28 +45,19 @@ def install() -> None:
 
 
 def command(folder: Path, blob_port: int, queue_port: int, table_port: int) -> list[str]:
-    """Return the command line that serves storage kept in `folder`.
-
-    Raises
-    ------
-    NodeMissingError
-        If Node or Azurite is not installed.
-    """
-    node = find_node()
+    """Return the command line that serves storage kept in `folder`."""
     if not SCRIPT.exists():
         raise NodeMissingError("Azurite is not installed: run `make setup`.")
     # The SDK is newer than Azurite: without skipApiVersionCheck every request is refused.
     options = ["--silent", "--skipApiVersionCheck", "--location", str(folder)]
     ports = ["--blobPort", str(blob_port), "--queuePort", str(queue_port), "--tablePort", str(table_port)]
-    return [node, str(SCRIPT), *options, *ports]
+    return [find_node(), str(SCRIPT), *options, *ports]
 
 
 def connection_string(blob_port: int, queue_port: int, table_port: int) -> str:
     """Return the connection string of the account that Azurite serves."""
-    endpoints = ";".join(
-        f"{service}Endpoint=http://127.0.0.1:{port}/{ACCOUNT}"
-        for service, port in (("Blob", blob_port), ("Queue", queue_port), ("Table", table_port))
-    )
+    services = (("Blob", blob_port), ("Queue", queue_port), ("Table", table_port))
+    endpoints = ";".join(f"{name}Endpoint=http://127.0.0.1:{port}/{ACCOUNT}" for name, port in services)
     return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{endpoints};"
 
 

@@ -9,27 +9,21 @@ from azure.cosmos import CosmosClient, PartitionKey
 from azure.storage.blob import BlobServiceClient, CorsRule
 
 INFRA = Path(__file__).parent.parent / "infra"
-COSMOS_FILE = INFRA / "cosmos.json"
 SERVICE_BUS_FILE = INFRA / "service_bus.json"
 
 
 def create_blob_container(connection: str, name: str) -> None:
-    """Create the blob container if it is not there, and let browsers upload."""
+    """Create the blob container, and let pages of other origins PUT: the SAS says what they may write."""
     with BlobServiceClient.from_connection_string(connection) as service:
         with contextlib.suppress(ResourceExistsError):
             service.create_container(name)
-        allow_browser_uploads(service)
-
-
-def allow_browser_uploads(service: BlobServiceClient) -> None:
-    """Let a page of another origin PUT to the storage; the SAS in the URL says what it may write."""
-    rule = CorsRule(["*"], ["PUT"], allowed_headers=["*"], max_age_in_seconds=3600)
-    service.set_service_properties(cors=[rule])
+        rule = CorsRule(["*"], ["PUT"], allowed_headers=["*"], max_age_in_seconds=3600)
+        service.set_service_properties(cors=[rule])
 
 
 def create_cosmos_containers(endpoint: str, key: str) -> None:
     """Create the database and the containers of infra/cosmos.json if they are not there."""
-    definition = json.loads(COSMOS_FILE.read_text(encoding="utf-8"))
+    definition = json.loads((INFRA / "cosmos.json").read_text(encoding="utf-8"))
     with CosmosClient(endpoint, key) as client:
         database = client.create_database_if_not_exists(definition["database"])
         for container in definition["containers"]:

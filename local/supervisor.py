@@ -6,7 +6,6 @@ import os
 import queue
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from local import azurite
@@ -23,24 +22,14 @@ class InUseError(Exception):
 
 
 class LaptopCloud:
-    """The programs of one laptop cloud, whose data lies in one folder; a context manager.
+    """The programs of one laptop cloud, which run while it is entered; all data lies in one folder.
 
-    Parameters
-    ----------
-    data : Path
-        Folder of all data; made if it is not there.
-    port : int, optional
-        Port of the Function app; a free one without it.
-    worker : bool
-        Whether to run a worker.
-    model : str
-        The worker's STEM_MODEL.
-    on_line : callable
-        Gets each program's name and each line that it prints.
+    `port` is the Function app's, a free one if None; `model` the worker's STEM_MODEL; `on_line` gets each
+    program's name and each line that it prints.
     """
 
     def __init__(
-        self, data: Path, *, port: int | None, worker: bool, model: str, on_line: Callable[[str, str], None]
+        self, data: Path, port: int | None, *, worker: bool, model: str, on_line: Callable[[str, str], None]
     ) -> None:
         self._data = data
         self._port = port or free_port()
@@ -68,9 +57,7 @@ class LaptopCloud:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop()
 
     def request_stop(self) -> None:
