@@ -67,7 +67,7 @@ def test_a_stopped_worker_gives_message_and_attempt_back(
     lonely_cloud: Cloud, api: StemLibraryClient, tmp_path: Path
 ):
     song = tmp_path / "long.flac"
-    noise = np.random.default_rng(1).standard_normal((120 * 22_050, 1))
+    noise = np.random.default_rng(1).standard_normal((60 * 22_050, 1))
     sf.write(song, 0.1 * noise, 22_050)
     audio_file_id = api.upload(song)
     first = start_worker(lonely_cloud)
