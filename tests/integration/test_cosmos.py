@@ -1,6 +1,7 @@
 """The Cosmos stand-in as a program of its own, through the real SDK over a socket."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import socket
@@ -62,10 +63,12 @@ async def refused(status, operation):
     return caught.value
 
 
-async def ids(container, where="true", pk="p", **parameters):
+async def ids(container, where="", pk="p", **parameters):
     given = [{"name": f"@{name}", "value": value} for name, value in parameters.items()]
-    query = f"SELECT VALUE c.id FROM c WHERE {where}"
-    return await every(container.query_items(query, parameters=given, partition_key=pk))
+    query = f"SELECT * FROM c {where and 'WHERE ' + where}"
+    return [
+        row["id"] for row in await every(container.query_items(query, parameters=given, partition_key=pk))
+    ]
 
 
 # Databases and containers
@@ -86,40 +89,30 @@ async def test_the_projects_containers_can_be_made_twice(endpoint):
                 assert made["partitionKey"]["paths"] == wanted["partitionKey"]["paths"]
                 assert made["indexingPolicy"]["includedPaths"] == wanted["indexingPolicy"]["includedPaths"]
                 assert made.get("defaultTtl") == wanted.get("defaultTtl")
-        names = {each["id"] async for each in database.list_containers()}
-        assert names == {wanted["id"] for wanted in INFRA["containers"]}
-        assert "infra" in {each["id"] async for each in client.list_databases()}
         await refused(409, client.create_database("infra"))
         await refused(409, database.create_container("jobs", PartitionKey("/id")))
 
 
-async def test_deletion_takes_what_is_inside(endpoint):
+async def test_what_lies_in_nothing(endpoint):
     async with CosmosClient(endpoint, EMULATOR_KEY) as client:
-        for _ in range(2):
-            database = await client.create_database("doomed")
-            container = await database.create_container("c", PartitionKey("/pk"))
-            assert await ids(container) == []
-            await container.create_item({"id": "a", "pk": "p"})
-            await database.delete_container("c")
-            await refused(404, container.read())
-            container = await database.create_container("c", PartitionKey("/pk"))
-            assert await ids(container) == []
-            await container.create_item({"id": "a", "pk": "p"})
-            await client.delete_database("doomed")
-            await refused(404, database.read())
-        await refused(404, client.delete_database("doomed"))
+        database = client.get_database_client("none")
+        await refused(404, database.read())
         await refused(404, database.create_container("c", PartitionKey("/pk")))
+        container = database.get_container_client("c")
+        await refused(404, container.read_item("a", "p"))
+        await refused(404, container.upsert_item({"id": "a", "pk": "p"}))
 
 
-async def test_items_of_a_container_that_is_gone(database, container):
-    await container.create_item({"id": "a", "pk": "p"})
-    await database.delete_container(container.id)
-    await refused(404, container.read_item("a", "p"))
-    await refused(404, container.upsert_item({"id": "a", "pk": "p"}))
+async def test_the_partition_key_ranges_are_read_again_only_when_they_changed(container):
+    statuses = []
 
+    def hook(response):
+        statuses.append(response.http_response.status_code)
 
-async def test_four_ranges(container):
-    assert len([each async for each in container.read_feed_ranges()]) == 4
+    for _ in range(2):
+        ranges = container.read_feed_ranges(force_refresh=True, raw_response_hook=hook)
+        assert len(await every(ranges)) == 1
+    assert statuses[-1] == 304
 
 
 # Items
@@ -140,7 +133,7 @@ async def test_create_read_replace_upsert_delete(container):
     assert (await container.upsert_item({"id": "b", "pk": "p"}))["id"] == "b"
     assert await ids(container) == ["a", "b"]
     await container.delete_item("a", "p")
-    assert (await refused(404, container.read_item("a", "p"))).sub_status == 0
+    await refused(404, container.read_item("a", "p"))
     assert await ids(container) == ["b"]
 
 
@@ -184,20 +177,6 @@ async def test_one_of_many_conditional_writers_wins(container):
     assert len(lost) == 9
 
 
-async def test_reading_again_what_has_not_changed(container):
-    item = await container.create_item({"id": "a", "pk": "p"})
-    known = {"etag": item["_etag"], "match_condition": MatchConditions.IfModified}
-    statuses = []
-
-    def hook(headers, _):
-        statuses.append(headers.get("etag"))
-
-    assert not await container.read_item("a", "p", response_hook=hook, **known)
-    assert statuses == [item["_etag"]]
-    new = await container.upsert_item({"id": "a", "pk": "p"})
-    assert await container.read_item("a", "p", **known) == new
-
-
 @pytest.mark.parametrize("pk", ["text", "quotes \"' ♪", "", 7, 7.5, True, False, None])
 async def test_partition_key_values(container, pk):
     await container.create_item({"id": "a", "pk": pk})
@@ -218,7 +197,7 @@ async def test_a_partition_key_is_no_object_and_does_not_change(container):
     await refused(400, container.create_item({"id": "a", "pk": {"x": 1}}))
     await container.create_item({"id": "a", "pk": "p"})
     await refused(404, container.replace_item("a", {"id": "a", "pk": "q"}))
-    assert (await refused(400, container.replace_item("a", {"id": "b", "pk": "p"}))).sub_status == 1001
+    await refused(400, container.replace_item("a", {"id": "b", "pk": "p"}))
 
 
 async def test_size_limit(container):
@@ -226,7 +205,6 @@ async def test_size_limit(container):
     await container.create_item({"id": "a", "pk": "p", "text": text})
     assert (await container.read_item("a", "p"))["text"] == text
     await refused(413, container.upsert_item({"id": "a", "pk": "p", "text": text + "é" * 300}))
-    await refused(413, container.upsert_item({"id": "a", "pk": "p", "text": text * 3}))
     assert (await container.read_item("a", "p"))["text"] == text
 
 
@@ -240,14 +218,13 @@ async def test_ids_with_signs(container, item_id):
 
 async def test_headers(container):
     seen = []
-    made = await container.create_item(
-        {"id": "a", "pk": "p"}, response_hook=lambda headers, _: seen.append(headers)
-    )
-    (headers,) = seen
-    assert headers["x-ms-session-token"]
-    assert float(headers["x-ms-request-charge"]) > 0
-    assert headers["x-ms-activity-id"]
-    assert headers["etag"] == made["_etag"]
+    await container.create_item({"id": "a", "pk": "p"}, response_hook=lambda headers, _: seen.append(headers))
+    await container.read_item("a", "p", response_hook=lambda headers, _: seen.append(headers))
+    assert len(seen) == 2
+    for headers in seen:
+        assert headers["x-ms-session-token"]
+        assert float(headers["x-ms-request-charge"]) > 0
+        assert headers["x-ms-activity-id"]
 
 
 async def test_items_expire(container):
@@ -275,14 +252,11 @@ async def test_undefined_is_not_null(container):
     assert await ids(container, "c.x = null") == ["null"]
     assert await ids(container, "c.x = @x", x=None) == ["null"]
     assert await ids(container, "c.x != 2") == ["one"]
-    assert await ids(container, "NOT (c.x = 2)") == ["one"]
-    assert await ids(container, "NOT (c.x = '2')") == ["text"]
-    assert await ids(container, "IS_DEFINED(c.x)") == ["null", "one", "text"]
-    assert await ids(container, "NOT IS_NULL(c.x)") == ["undefined", "one", "text"]
-    assert await ids(container, "c.x > 0 OR NOT IS_DEFINED(c.x)") == ["undefined", "one"]
-    rows = await every(container.query_items("SELECT c.id, c.x FROM c", partition_key="p"))
-    assert rows[:2] == [{"id": "undefined"}, {"id": "null", "x": None}]
-    assert await every(container.query_items("SELECT VALUE c.x FROM c", partition_key="p")) == [None, 1, "1"]
+    assert await ids(container, "c.x != '2'") == ["text"]
+    assert await ids(container, "c.x > 0 AND c.x < 2") == ["one"]
+    rows = await every(container.query_items("SELECT * FROM c", partition_key="p"))
+    assert "x" not in rows[0]
+    assert rows[1]["x"] is None
 
 
 async def test_a_query_sees_its_partition_only(container):
@@ -298,7 +272,7 @@ async def test_pages_go_on_where_they_stopped_whatever_is_inserted_before(contai
     bpm = [120, 90.5, 120, 60, 174, 120, 99, 61, 128, 120]
     for number, value in enumerate(bpm):
         await container.create_item({"id": str(number), "pk": "p", "bpm": value})
-    query = f"SELECT c.id, c.bpm FROM c WHERE c.bpm > @low ORDER BY c.bpm {direction}"
+    query = f"SELECT * FROM c WHERE c.bpm > @low ORDER BY c.bpm {direction}"
     rows, token = [], None
     for number in range(100):
         pager = container.query_items(
@@ -316,20 +290,7 @@ async def test_pages_go_on_where_they_stopped_whatever_is_inserted_before(contai
     assert len({row["id"] for row in rows}) == len(bpm)
 
 
-async def test_top_and_offset_limit_hold_across_pages(container):
-    for number in range(12):
-        await container.create_item({"id": str(number), "pk": "p", "n": number})
-
-    async def numbers(query):
-        pager = container.query_items(query, partition_key="p", max_item_count=2).by_page()
-        return [[row async for row in page] async for page in pager]
-
-    assert await numbers("SELECT TOP 5 VALUE c.n FROM c ORDER BY c.n DESC") == [[11, 10], [9, 8], [7]]
-    assert await numbers("SELECT VALUE c.n FROM c ORDER BY c.n OFFSET 3 LIMIT 4") == [[3, 4], [5, 6]]
-    assert await numbers("SELECT VALUE c.n FROM c ORDER BY c.n OFFSET 11 LIMIT 4") == [[11]]
-
-
-async def test_a_continuation_token_is_good_for_its_own_query_only(database, container):
+async def test_a_continuation_token_is_good_for_its_own_query_only(container):
     for number in range(4):
         await container.create_item({"id": str(number), "pk": "p", "n": number})
         await container.create_item({"id": str(number), "pk": "q", "n": number})
@@ -368,49 +329,53 @@ async def test_only_what_is_indexed_can_be_ordered_by(container):
 # What is not supported is refused by name
 
 
-@pytest.mark.parametrize(
-    ("query", "name"),
-    [
-        ("SELECT t FROM c JOIN t IN c.tags", "JOIN"),
-        ("SELECT c.x FROM c GROUP BY c.x", "GROUP BY"),
-        ("SELECT VALUE COUNT(1) FROM c", "COUNT"),
-        ("SELECT DISTINCT c.x FROM c", "DISTINCT"),
-        ("SELECT * FROM c ORDER BY c.x, c.y", "ORDER BY of several properties"),
-    ],
-)
-async def test_refused_queries(container, query, name):
-    error = await refused(400, every(container.query_items(query, partition_key="p")))
-    assert f"not supported by the local Cosmos stand-in: {name}" in error.message
+async def test_refused_queries(container):
+    for query, name in {
+        "SELECT c.id FROM c": "c.id",
+        "SELECT VALUE COUNT(1) FROM c": "VALUE",
+        "SELECT * FROM c WHERE c.x = 1 OR c.x = 2": "OR",
+        "SELECT * FROM c ORDER BY c.x OFFSET 3 LIMIT 4": "OFFSET",
+    }.items():
+        error = await refused(400, every(container.query_items(query, partition_key="p")))
+        assert f"not supported by the local Cosmos stand-in: '{name}" in error.message
 
 
 async def test_refused_operations(endpoint, database, container):
-    await container.create_item({"id": "a", "pk": "p"})
+    item = await container.create_item({"id": "a", "pk": "p"})
     unique = {"uniqueKeys": [{"paths": ["/x"]}]}
+    lazy = {"indexingMode": "none", "automatic": False}
+    known = {"etag": item["_etag"], "match_condition": MatchConditions.IfModified}
+    two_paths = PartitionKey(["/a", "/b"], kind="MultiHash")
     async with CosmosClient(endpoint, EMULATOR_KEY) as client:
         for name, operation in {
-            "cross-partition queries": every(container.query_items("SELECT * FROM c")),
-            "reading all items": every(container.read_all_items()),
-            "change feed": every(container.query_items_change_feed(partition_key="p")),
-            "PATCH of an item": container.patch_item("a", "p", [{"op": "set", "path": "/x", "value": 1}]),
+            "cross-partition requests": every(container.query_items("SELECT * FROM c")),
+            "GET /dbs/music/colls/items": every(container.read_all_items()),
+            "GET /dbs/music/colls/items ": every(container.query_items_change_feed(partition_key="p")),
+            "PATCH /": container.patch_item("a", "p", [{"op": "set", "path": "/x", "value": 1}]),
             "transactional batch": container.execute_item_batch([("read", ("a",))], "p"),
             "delete by partition key": container.delete_all_items_by_partition_key("p"),
-            "If-None-Match on a write": container.upsert_item(
+            "the header If-None-Match": container.read_item("a", "p", **known),
+            "header If-None-Match": container.upsert_item(
                 {"id": "a", "pk": "p"}, match_condition=MatchConditions.IfMissing
             ),
-            "triggers": container.upsert_item({"id": "a", "pk": "p"}, pre_trigger_include="t"),
+            "trigger-include": container.upsert_item({"id": "a", "pk": "p"}, pre_trigger_include="t"),
             "sprocs": every(container.scripts.list_stored_procedures()),
             "POST /offers": container.get_throughput(),
             "PUT /dbs/music": database.replace_container(container, PartitionKey("/pk"), default_ttl=5),
-            "POST /dbs": every(client.query_databases("SELECT * FROM c")),
+            "POST /dbs as a query": every(client.query_databases("SELECT * FROM c")),
+            "GET /dbs": every(client.list_databases()),
+            "GET /dbs/music/colls": every(database.list_containers()),
+            "DELETE /dbs/music/colls/": database.delete_container(container),
+            "DELETE /dbs/music": client.delete_database("music"),
             "uniqueKeyPolicy": database.create_container("u", PartitionKey("/pk"), unique_key_policy=unique),
-            "one partition key path": database.create_container(
-                "h", PartitionKey(["/a", "/b"], kind="MultiHash")
-            ),
+            "indexing mode none": database.create_container("l", PartitionKey("/pk"), indexing_policy=lazy),
+            "one partition key path": database.create_container("h", two_paths),
+            "partition key path such as": database.create_container("n", PartitionKey("/a/b")),
         }.items():
             message = (await refused(400, operation)).message
             assert "not supported by the local Cosmos stand-in: " in message
-            assert name in message
-    assert "x" not in await container.read_item("a", "p")
+            assert name.strip().lower() in message.lower()
+    assert await container.read_item("a", "p") == item
 
 
 # The program
@@ -430,9 +395,9 @@ def test_the_synchronous_client(endpoint):
     container = database.create_container_if_not_exists("c", PartitionKey("/pk"))
     for number in range(5):
         container.upsert_item({"id": str(number), "pk": "p", "n": number})
-    query = "SELECT VALUE c.n FROM c ORDER BY c.n DESC"
+    query = "SELECT * FROM c ORDER BY c.n DESC"
     pages = container.query_items(query, partition_key="p", max_item_count=2).by_page()
-    assert [list(page) for page in pages] == [[4, 3], [2, 1], [0]]
+    assert [[row["n"] for row in page] for page in pages] == [[4, 3], [2, 1], [0]]
     with pytest.raises(exceptions.CosmosResourceNotFoundError):
         container.read_item("9", "p")
 
@@ -472,7 +437,7 @@ def test_a_kill_loses_no_acknowledged_write(tmp_path):
         container = client.get_database_client("d").get_container_client("c")
         for pk, last in acknowledged.items():
             assert last > 0
-            kept = {row["id"] for row in container.query_items("SELECT c.id FROM c", partition_key=pk)}
+            kept = {row["id"] for row in container.query_items("SELECT * FROM c", partition_key=pk)}
             assert {str(number) for number in range(last + 1)} <= kept
             assert container.read_item("counter", pk)["n"] in (last, last + 1)
     finally:
@@ -481,7 +446,7 @@ def test_a_kill_loses_no_acknowledged_write(tmp_path):
 
 def run_program(*arguments):
     command = [sys.executable, "-m", "local.cosmos", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_bad_input_ends_with_one_clear_line(tmp_path):
@@ -489,21 +454,26 @@ def test_bad_input_ends_with_one_clear_line(tmp_path):
     file.write_text("no folder")
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "cosmos.sqlite").write_text("no database " * 100)
-    with socket.socket() as taken:
+    (broken / "cosmos.db").write_text("no database " * 100)
+    used = tmp_path / "used"
+    other = start(free_port(), used)
+    with socket.socket() as taken, contextlib.ExitStack() as at_end:
+        at_end.callback(other.stop)
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        for arguments, words in {
-            (): "--port",
-            ("--port", "http", "--data", tmp_path): "--port",
-            ("--port", 70_000, "--data", tmp_path): "port",
-            ("--port", free_port(), "--data", file): "exists",
-            ("--port", free_port(), "--data", broken): "database",
-            ("--port", taken.getsockname()[1], "--data", tmp_path / "new"): "address already in use",
-        }.items():
-            result = run_program(*arguments)
-            assert result.returncode != 0
-            assert words in result.stderr
-            assert result.stderr.count("\n") == 1
-            assert result.stdout == ""
-    assert "--data" in run_program("--help").stdout
+        programs = {
+            "arguments are required: --port, --data": run_program(),
+            "port must be": run_program("--port", 70_000, "--data", tmp_path),
+            "exists": run_program("--port", free_port(), "--data", file),
+            "not a database": run_program("--port", free_port(), "--data", broken),
+            "database is locked": run_program("--port", free_port(), "--data", used),
+            "address already in use": run_program(
+                "--port", taken.getsockname()[1], "--data", tmp_path / "new"
+            ),
+        }
+        for words, program in programs.items():
+            output, errors = program.communicate(timeout=60)
+            assert program.returncode != 0
+            assert words in errors.splitlines()[-1]
+            assert "Traceback" not in errors
+            assert output == ""
