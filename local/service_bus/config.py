@@ -4,19 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_pascal
 
-
-class ConfigError(Exception):
-    """The file cannot be used; says where and why in one sentence."""
-
-
-def _to_milliseconds(iso_duration: str) -> int:
-    return TypeAdapter(timedelta).validate_python(iso_duration) // timedelta(milliseconds=1)
-
-
-_Duration = Annotated[int, BeforeValidator(_to_milliseconds)]
+_Duration = Annotated[timedelta, Field(gt=timedelta())]
 
 
 class _Section(BaseModel):
@@ -24,17 +15,15 @@ class _Section(BaseModel):
 
 
 class QueueSettings(_Section):
-    """Properties of one queue, named, limited and defaulted as in Azure; durations in ms."""
+    """Properties of one queue, named, limited and defaulted as in Azure."""
 
-    lock_duration: _Duration = Field(60_000, gt=0, le=300_000)
+    lock_duration: _Duration = Field(timedelta(minutes=1), le=timedelta(minutes=5))
     max_delivery_count: int = Field(10, ge=1, le=2000)
     dead_lettering_on_message_expiration: bool = False
-    default_message_time_to_live: _Duration | None = Field(None, gt=0)
+    default_message_time_to_live: _Duration | None = None
     requires_duplicate_detection: bool = False
-    duplicate_detection_history_time_window: _Duration = Field(600_000, gt=0, le=604_800_000)
+    duplicate_detection_history_time_window: _Duration = Field(timedelta(minutes=10), le=timedelta(days=7))
     requires_session: Literal[False] = False
-    forward_to: Literal[""] = ""
-    forward_dead_lettered_messages_to: Literal[""] = ""
 
 
 class _Queue(_Section):
@@ -58,15 +47,15 @@ class _File(_Section):
 
 
 def load_queues(path: Path) -> dict[str, QueueSettings]:
-    """Return the settings of each queue by its name in lower case, or raise ConfigError."""
+    """Return the settings of each queue by its name in lower case, or raise ValueError that says why not."""
     try:
         (namespace,) = _File.model_validate_json(path.read_bytes()).user_config.namespaces
     except ValidationError as invalid:
         first = invalid.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "content"
         problem = f"{where} = {first['input']!r:.80} is not supported: {first['msg']}"
-        raise ConfigError(f"{path}: {problem}") from invalid
+        raise ValueError(f"{path}: {problem}") from invalid
     by_name = {queue.name.lower(): queue.properties for queue in namespace.queues}
     if len(by_name) < len(namespace.queues):
-        raise ConfigError(f"{path}: two queues have the same name (upper and lower case are alike)")
+        raise ValueError(f"{path}: two queues have the same name (upper and lower case are alike)")
     return by_name

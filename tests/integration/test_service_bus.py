@@ -26,7 +26,6 @@ from azure.servicebus.aio import ServiceBusClient as AsyncServiceBusClient
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import (
     MessageLockLostError,
-    MessageSizeExceededError,
     MessagingEntityNotFoundError,
     ServiceBusError,
 )
@@ -36,10 +35,9 @@ from local.process import Program, ProgramError, free_port
 QUEUES: dict[str, dict[str, object]] = {
     "plain": {},
     "twice": {"MaxDeliveryCount": 2},
-    "short": {"LockDuration": "PT2S"},
     "brief": {"LockDuration": "PT1S"},
     "unique": {"RequiresDuplicateDetection": True},
-    "expiring": {"DeadLetteringOnMessageExpiration": True},
+    "expiring": {"DefaultMessageTimeToLive": "PT0.2S", "DeadLetteringOnMessageExpiration": True},
     "forgetful": {"DefaultMessageTimeToLive": "PT0.2S"},
     "asynchronous": {},
     "shared": {},
@@ -109,7 +107,7 @@ class Bus:
 
     def is_empty(self, queue: str, *, dead_letters: bool = False) -> bool:
         receiver = self.receiver(queue, dead_letters=dead_letters)
-        return receiver.receive_messages(1, max_wait_time=0.4) == []
+        return receiver.receive_messages(1, max_wait_time=0.3) == []
 
     def close(self) -> None:
         self._for_all(lambda handler: handler.close())
@@ -150,7 +148,6 @@ def test_a_message_arrives_as_it_was_sent(bus: Bus) -> None:
         correlation_id="c",
         content_type="application/json",
         application_properties={"attempt": 1, "exact": True, "ratio": 0.5, "word": "ä"},
-        time_to_live=timedelta(hours=1),
     )
     bus.send("plain", sent)
     message = receive_one(bus.receiver("plain"))
@@ -159,7 +156,6 @@ def test_a_message_arrives_as_it_was_sent(bus: Bus) -> None:
     assert message.content_type == "application/json"
     properties = {b"attempt": 1, b"exact": True, b"ratio": 0.5, b"word": "ä".encode()}
     assert message.application_properties == properties
-    assert message.time_to_live == timedelta(hours=1)
     assert message.delivery_count == 0
     assert isinstance(message.lock_token, uuid.UUID)
     assert message.enqueued_time_utc is not None
@@ -169,38 +165,6 @@ def test_a_message_arrives_as_it_was_sent(bus: Bus) -> None:
     assert timedelta(minutes=1) <= lock_duration < timedelta(minutes=1, seconds=WAIT)
     bus.receiver("plain").complete_message(message)
     assert bus.is_empty("plain")
-
-
-@pytest.mark.parametrize(
-    "body", [{"data_body": [b"a", b"b"]}, {"value_body": {b"a": [1, None]}}, {"sequence_body": [[1, 2], [3]]}]
-)
-def test_every_kind_of_body_arrives_as_it_was_sent(bus: Bus, body: dict[str, object]) -> None:
-    bus.sender("plain").send_messages(AmqpAnnotatedMessage(**body))
-    message = bus.take("plain")
-    assert f"{message.body_type.value}_body" in body
-    got = message.body if "value_body" in body else list(message.body)
-    assert [got] == list(body.values())
-
-
-def test_a_large_message_arrives_and_a_too_large_one_is_refused(bus: Bus) -> None:
-    bus.send("plain", ServiceBusMessage(b"x" * 250_000))
-    assert b"".join(bus.take("plain").body) == b"x" * 250_000
-    with pytest.raises(MessageSizeExceededError):
-        bus.send("plain", ServiceBusMessage(b"x" * 270_000))
-    assert bus.is_empty("plain")
-
-
-def test_a_batch_and_a_list_arrive_as_single_messages_in_order(bus: Bus) -> None:
-    batch = bus.sender("plain").create_message_batch()
-    for number in range(3):
-        batch.add_message(ServiceBusMessage(f"batch {number}", message_id=f"b{number}"))
-    bus.sender("plain").send_messages(batch)
-    bus.sender("plain").send_messages([ServiceBusMessage(f"list {number}") for number in range(3)])
-    got = [bus.take("plain") for _ in range(6)]
-    assert [str(message) for message in got] == [f"{way} {n}" for way in ("batch", "list") for n in range(3)]
-    assert got[1].message_id == "b1"
-    numbers = [message.sequence_number for message in got]
-    assert numbers == sorted(set(numbers))
 
 
 def test_a_waiting_receiver_gets_a_message_at_once(bus: Bus) -> None:
@@ -233,15 +197,6 @@ def test_a_closing_receiver_gives_back_what_it_had_fetched_ahead(bus: Bus) -> No
         assert (str(message), message.delivery_count) == (f"{number}", 0)
 
 
-def test_two_receivers_never_hold_the_same_message(bus: Bus) -> None:
-    with bus.client.get_queue_receiver("shared") as other:
-        bus.send("shared", ServiceBusMessage("a"), ServiceBusMessage("b"))
-        one, two = receive_one(bus.receiver("shared")), receive_one(other)
-        assert {str(one), str(two)} == {"a", "b"}
-        bus.receiver("shared").complete_message(one)
-        other.complete_message(two)
-
-
 def test_a_dead_lettered_message_keeps_reason_and_description(bus: Bus) -> None:
     bus.send("plain", ServiceBusMessage("bad", application_properties={"kept": 1}))
     bad = receive_one(bus.receiver("plain"))
@@ -252,7 +207,9 @@ def test_a_dead_lettered_message_keeps_reason_and_description(bus: Bus) -> None:
     assert message.dead_letter_error_description == "It is a picture."
     assert message.application_properties is not None
     assert message.application_properties[b"kept"] == 1
-    with pytest.raises(ServiceBusError, match=f"{REFUSED}the disposition suspended"):
+    with pytest.raises(
+        ServiceBusError, match=f"{REFUSED}the outcome .* for a message of plain/.deadletterqueue"
+    ):
         bus.receiver("plain", dead_letters=True).dead_letter_message(message)
 
 
@@ -305,14 +262,14 @@ def test_what_a_dead_client_held_comes_back_when_its_lock_ends(bus: Bus, port: i
 
 
 def test_an_automatically_renewed_lock_is_kept(bus: Bus) -> None:
-    bus.send("short", ServiceBusMessage("long work"))
-    with AutoLockRenewer() as renewer, bus.client.get_queue_receiver("short") as other:
-        message = receive_one(bus.receiver("short"))
-        renewer.register(bus.receiver("short"), message)
-        assert other.receive_messages(1, max_wait_time=2.6) == []
+    bus.send("brief", ServiceBusMessage("long work"))
+    with AutoLockRenewer() as renewer:
+        message = receive_one(bus.receiver("brief"))
+        renewer.register(bus.receiver("brief"), message)
+        time.sleep(1.5)  # longer than the lock's duration
         assert message.auto_renew_error is None
-        bus.receiver("short").complete_message(message)
-    assert bus.is_empty("short")
+        bus.receiver("brief").complete_message(message)
+    assert bus.is_empty("brief")
 
 
 def test_a_duplicate_is_dropped(bus: Bus) -> None:
@@ -323,20 +280,10 @@ def test_a_duplicate_is_dropped(bus: Bus) -> None:
     assert bus.is_empty("unique")
 
 
-def by_property(bus: Bus, at: datetime) -> None:
+def test_a_scheduled_message_arrives_at_its_time(bus: Bus) -> None:
+    at = datetime.now(UTC) + timedelta(seconds=1)
     for text in ("later", "later still"):
         bus.send("plain", ServiceBusMessage(text, scheduled_enqueue_time_utc=at))
-
-
-def by_operation(bus: Bus, at: datetime) -> None:
-    messages = [ServiceBusMessage(text) for text in ("later", "later still")]
-    assert len(set(bus.sender("plain").schedule_messages(messages, at))) == 2
-
-
-@pytest.mark.parametrize("schedule", [by_property, by_operation])
-def test_a_scheduled_message_arrives_at_its_time(bus: Bus, schedule: Callable[[Bus, datetime], None]) -> None:
-    at = datetime.now(UTC) + timedelta(seconds=1)
-    schedule(bus, at)
     bus.send("plain", ServiceBusMessage("now"))
     assert str(bus.take("plain")) == "now"
     assert datetime.now(UTC) < at
@@ -349,28 +296,29 @@ def test_a_scheduled_message_arrives_at_its_time(bus: Bus, schedule: Callable[[B
 
 
 def test_an_expired_message_is_dead_lettered_or_dropped(bus: Bus) -> None:
-    bus.send("expiring", ServiceBusMessage("old", time_to_live=timedelta(milliseconds=100)))
+    for queue in ("expiring", "forgetful"):
+        bus.send(queue, ServiceBusMessage("old"))
     assert bus.take("expiring", dead_letters=True).dead_letter_reason == "TTLExpiredException"
-    assert bus.is_empty("expiring")
-    bus.send("forgetful", ServiceBusMessage("capped by the queue", time_to_live=timedelta(hours=1)))
+    for queue in ("expiring", "forgetful"):
+        assert bus.is_empty(queue)
     assert bus.is_empty("forgetful", dead_letters=True)
-    assert bus.is_empty("forgetful")
 
 
-async def test_the_asynchronous_client_sends_and_receives(port: int) -> None:
+async def test_the_asynchronous_client_pings_sends_and_receives(port: int) -> None:
     async with AsyncServiceBusClient.from_connection_string(connection_string(port)) as client:
         async with client.get_queue_sender("asynchronous") as sender:
-            await sender.send_messages(ServiceBusMessage("one"))
-            await sender.send_messages([ServiceBusMessage("two"), ServiceBusMessage("three")])
+            await sender.create_message_batch()
+            for text in ("one", "two"):
+                await sender.send_messages(ServiceBusMessage(text))
         got = []
         async with client.get_queue_receiver("asynchronous", prefetch_count=10) as receiver:
             async for message in receiver:
                 await receiver.renew_message_lock(message)
                 await receiver.complete_message(message)
                 got.append(str(message))
-                if len(got) == 3:
+                if len(got) == 2:
                     break
-    assert got == ["one", "two", "three"]
+    assert got == ["one", "two"]
 
 
 def send_to_unknown(bus: Bus) -> None:
@@ -401,9 +349,49 @@ def receive_deferred(bus: Bus) -> None:
         receiver.receive_deferred_messages([1])
 
 
+def schedule(bus: Bus) -> None:
+    with bus.client.get_queue_sender("refused") as sender:
+        sender.schedule_messages(ServiceBusMessage("later"), datetime.now(UTC))
+
+
 def cancel_scheduled(bus: Bus) -> None:
     with bus.client.get_queue_sender("refused") as sender:
         sender.cancel_scheduled_messages(1)
+
+
+def send(bus: Bus, what: object) -> None:
+    with bus.client.get_queue_sender("refused") as sender:
+        sender.send_messages(what)
+
+
+def send_a_list(bus: Bus) -> None:
+    send(bus, [ServiceBusMessage("a"), ServiceBusMessage("b")])
+
+
+def send_a_batch_of_one(bus: Bus) -> None:
+    send(bus, [ServiceBusMessage("a")])
+
+
+def send_two_bodies(bus: Bus) -> None:
+    send(bus, AmqpAnnotatedMessage(data_body=[b"a", b"b"]))
+
+
+def send_no_body(bus: Bus) -> None:
+    send(bus, AmqpAnnotatedMessage(data_body=[]))
+
+
+def send_a_value(bus: Bus) -> None:
+    send(bus, AmqpAnnotatedMessage(value_body="a"))
+
+
+def send_a_footer(bus: Bus) -> None:
+    send(bus, AmqpAnnotatedMessage(data_body=[b"a"], footer={"a": 1}))
+
+
+def settle_without_a_link(bus: Bus) -> None:
+    with bus.client.get_queue_receiver("refused") as receiver:
+        # What the client does by itself when the link that brought the message is gone.
+        receiver._settle_message_via_mgmt_link("completed", [uuid.uuid4()])
 
 
 def defer(bus: Bus) -> None:
@@ -411,11 +399,19 @@ def defer(bus: Bus) -> None:
     bus.receiver("deferring").defer_message(receive_one(bus.receiver("deferring")))
 
 
+def send_with_a_time_to_live(bus: Bus) -> None:
+    send(bus, ServiceBusMessage("a", time_to_live=timedelta(hours=1)))
+
+
+BODIES = (send_a_list, send_a_batch_of_one, send_two_bodies, send_no_body, send_a_value, send_a_footer)
+
+
 @pytest.fixture(scope="module")
 def refusals(bus: Bus) -> dict[Callable[[Bus], None], BaseException | None]:
     """What came of each attempt, made side by side: to open a link takes the client a second."""
     attempts = [send_to_unknown, receive_from_unknown, use_a_session, receive_and_delete]
-    attempts += [peek, receive_deferred, cancel_scheduled, defer]
+    attempts += [peek, receive_deferred, schedule, cancel_scheduled, defer]
+    attempts += [settle_without_a_link, send_with_a_time_to_live, *BODIES]
     with ThreadPoolExecutor(len(attempts)) as pool:
         futures = {attempt: pool.submit(attempt, bus) for attempt in attempts}
     return {attempt: future.exception() for attempt, future in futures.items()}
@@ -436,8 +432,15 @@ def test_an_unknown_queue_is_not_found(
         (receive_and_delete, "the receive mode receive-and-delete"),
         (peek, "the management operation com.microsoft:peek-message"),
         (receive_deferred, "the management operation com.microsoft:receive-by-sequence-number"),
+        (schedule, "the management operation com.microsoft:schedule-message"),
         (cancel_scheduled, "the management operation com.microsoft:cancel-scheduled-message"),
+        (settle_without_a_link, "the management operation com.microsoft:update-disposition"),
         (defer, "deferring"),
+        (send_with_a_time_to_live, "a time to live of a single message"),
+        *(
+            (send_body, "batches, footers, and bodies other than a single one of bytes")
+            for send_body in BODIES
+        ),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(
@@ -447,51 +450,26 @@ def test_what_is_not_supported_is_refused_by_name(
     assert REFUSED + named in str(refusals[attempt])
 
 
-def test_a_kill_loses_no_message_and_no_lock(tmp_path: Path) -> None:
-    config = write_config(tmp_path, {"durable": {}, "brief": {"LockDuration": "PT1S"}})
-    port = free_port()
-    program = start(port, config, tmp_path / "data").wait_ready()
-    bus = Bus(port, "durable", "brief")
-    try:
-        bus.send("durable", *(ServiceBusMessage(f"{number}") for number in range(4)))
-        bus.send("brief", ServiceBusMessage("held before the kill"))
-        settled, held, locked = (receive_one(bus.receiver("durable")) for _ in range(3))
-        bus.receiver("durable").complete_message(settled)
-        receive_one(bus.receiver("brief"))
-        program.kill()
-        program = start(port, config, tmp_path / "data").wait_ready()
-        after = Bus(port, "durable", "brief")
-        assert str(after.take("durable")) == "3"
-        assert after.is_empty("durable")  # 1 and 2 are locked still
-        again = after.take("brief")
-        assert (str(again), again.delivery_count) == ("held before the kill", 1)
-        # The link that brought this one is gone; the client settles it by its lock token.
-        bus.receiver("durable").complete_message(held)
-        bus.receiver("durable").abandon_message(locked)
-        assert str(after.take("durable")) == "2"
-        after.close()
-        bus.close()
-    finally:
-        program.stop()
-
-
-def test_every_acknowledged_message_survives_a_kill_in_mid_stream(tmp_path: Path) -> None:
-    config = write_config(tmp_path, {"stream": {}})
+def test_a_kill_in_mid_stream_loses_no_message_and_no_lock(tmp_path: Path) -> None:
+    config = write_config(tmp_path, {"durable": {}})
     port = free_port()
     program = start(port, config, tmp_path / "data").wait_ready()
     acknowledged: list[str] = []
     try:
-        bus = Bus(port, "stream", retry_total=0)
+        bus = Bus(port, "durable", retry_total=0)
+        bus.send("durable", ServiceBusMessage("settled"), ServiceBusMessage("held"))
+        bus.take("durable")
+        receive_one(bus.receiver("durable"))
         threading.Timer(0.3, program.kill).start()
         with contextlib.suppress(ServiceBusError):
             for number in range(100_000):
-                bus.sender("stream").send_messages(ServiceBusMessage(f"{number}"), timeout=2)
+                bus.send("durable", ServiceBusMessage(f"{number}"))
                 acknowledged.append(f"{number}")
         program.stop()
         program = start(port, config, tmp_path / "data").wait_ready()
-        after = Bus(port, "stream")
+        after = Bus(port, "durable")
         arrived: list[str] = []
-        while messages := after.receiver("stream").receive_messages(500, max_wait_time=0.5):
+        while messages := after.receiver("durable").receive_messages(500, max_wait_time=0.5):
             arrived += [str(message) for message in messages]
         after.close()
     finally:
@@ -514,8 +492,8 @@ def test_a_taken_port_or_folder_is_said_in_one_sentence(port: int, tmp_path: Pat
     config = write_config(tmp_path, QUEUES)
     first = start(free_port(), config, tmp_path / "data").wait_ready()
     refused = {
-        f"port {port} is taken": start(port, config, tmp_path / "other"),
-        "is locked": start(free_port(), config, tmp_path / "data"),
+        f"port {port}, .*in use": start(port, config, tmp_path / "other"),
+        "database is locked": start(free_port(), config, tmp_path / "data"),
     }
     for problem, program in refused.items():
         with pytest.raises(ProgramError, match=rf"exit status 1\..*\n.*{problem}"):

@@ -1,10 +1,11 @@
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.service_bus.config import ConfigError, QueueSettings, load_queues
+from local.service_bus.config import QueueSettings, load_queues
 
 
 def load(folder: Path, *queues: dict[str, Any], **namespace: Any) -> dict[str, QueueSettings]:
@@ -21,14 +22,14 @@ def queue(name: str = "q", **properties: Any) -> dict[str, Any]:
 def test_the_projects_own_queue_is_read() -> None:
     infra = Path(__file__).parents[2] / "infra" / "service_bus.json"
     settings = load_queues(infra)["analysis-jobs"]
-    assert settings.lock_duration == 5 * 60_000
+    assert settings.lock_duration == timedelta(minutes=5)
     assert settings.max_delivery_count == 5
     assert settings.requires_duplicate_detection
 
 
 def test_what_is_not_said_is_as_in_azure(tmp_path: Path) -> None:
     settings = load(tmp_path, {"Name": "Mixed"})["mixed"]
-    assert settings.lock_duration == 60_000
+    assert settings.lock_duration == timedelta(minutes=1)
     assert settings.max_delivery_count == 10
     assert settings.default_message_time_to_live is None
     assert not settings.requires_duplicate_detection
@@ -44,31 +45,32 @@ def test_what_is_not_said_is_as_in_azure(tmp_path: Path) -> None:
             "ForwardDeadLetteredMessagesTo = 'other' is not supported",
         ),
         ({"Colour": "red"}, "Colour = 'red' is not supported"),
+        ({"LockDuration": "PT0S"}, "LockDuration = .* greater than 0"),
         ({"LockDuration": "soon"}, "LockDuration = 'soon'"),
-        ({"LockDuration": "PT10M"}, "LockDuration = 600000"),
+        ({"LockDuration": "PT10M"}, "LockDuration = .* less than or equal to 5 minutes"),
         ({"MaxDeliveryCount": 0}, "MaxDeliveryCount = 0"),
     ],
 )
 def test_what_the_stand_in_cannot_do_is_refused_by_name(
     tmp_path: Path, properties: dict[str, Any], problem: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"config\.json: UserConfig\..*{problem}"):
+    with pytest.raises(ValueError, match=rf"config\.json: UserConfig\..*{problem}"):
         load(tmp_path, queue(**properties))
 
 
 def test_topics_are_refused_and_an_empty_list_of_them_is_not(tmp_path: Path) -> None:
     load(tmp_path, queue(), Topics=[])
-    with pytest.raises(ConfigError, match=r"Topics = .* is not supported"):
+    with pytest.raises(ValueError, match=r"Topics = .* is not supported"):
         load(tmp_path, queue(), Topics=[{"Name": "t"}])
 
 
 def test_names_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="same name"):
+    with pytest.raises(ValueError, match="same name"):
         load(tmp_path, queue("jobs"), queue("Jobs"))
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("queues: [a]")
-    with pytest.raises(ConfigError, match=r"config\.json: .*JSON"):
+    with pytest.raises(ValueError, match=r"config\.json: .*JSON"):
         load_queues(path)
