@@ -26,7 +26,7 @@ def main() -> None:
     try:
         arguments.data.mkdir(parents=True, exist_ok=True)
         queues = load_queues(arguments.config)
-        store = QueueStore(arguments.data / "service_bus.db", queues, lambda: time.time_ns() // 1_000_000)
+        store = QueueStore(arguments.data / "queues.db", queues, lambda: time.time_ns() // 1_000_000)
         container = Container(Broker(store), EndpointStateHandler())
         container.listen(f"amqp://127.0.0.1:{arguments.port}")
     except (ValueError, OSError, OverflowError, sqlite3.Error) as error:
