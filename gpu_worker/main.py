@@ -14,7 +14,7 @@ import httpx
 from azure.core.exceptions import AzureError
 from azure.identity import DefaultAzureCredential
 from azure.servicebus import AutoLockRenewer, ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver
-from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostError
+from azure.servicebus.exceptions import ServiceBusError
 from pydantic import ValidationError
 
 from gpu_worker.engine import CancelledError, Engine
@@ -125,9 +125,9 @@ class Worker:
                 receiver.complete_message(message)
             else:
                 receiver.abandon_message(message)
-        except (MessageLockLostError, MessageAlreadySettled):
-            # The message is another worker's by now, whose claim finds out what is left to do.
-            logger.warning("The lock of message %s was lost", message.message_id)
+        except ServiceBusError as error:
+            # The message comes again once its lock has ended; the claim then finds out what is left to do.
+            logger.warning("Message %s could not be settled: %s", message.message_id, error)
 
     def _handle(self, message: AnalysisMessage) -> bool:
         """Work on a message's job; return whether the message is done with."""
