@@ -6,10 +6,10 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from local.process import Program, free_port
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 SAMPLE = HERE / "sample_app"
-SETTINGS = {"FROM_SETTINGS": "settings", "FROM_BOTH": "settings", "WATCHED": "uploads"}
+SETTINGS = {"FROM_SETTINGS": "settings", "FROM_BOTH": "settings"}
 COMMAND = (sys.executable, "-m", "local.functions")
 TIMEOUT = 30.0
 
@@ -120,6 +120,7 @@ def uploads(storage: str) -> Iterator[ContainerClient]:
         ("M%C3%B6tley+Cr%C3%BCe", "Mötley+Crüe"),
         ("50%25", "50%"),
         ("x%3Fy", "x?y"),
+        ("a%2fb%252F%0A", "a%2fb%2F\n"),
     ],
 )
 def test_a_route_parameter_is_decoded_once(host: Host, raw: str, arrives: str) -> None:
@@ -143,18 +144,9 @@ def test_a_literal_segment_wins_over_a_parameter(host: Host) -> None:
     assert host.http.get("/api/stems/stats").json()["function"] == "stats"
     assert host.http.get("/api/STEMS/Stats").json()["function"] == "stats"
     assert host.http.get("/api/stems/statsx").json()["function"] == "a_stem"
-    eventually(lambda: any("fits the routes of a_stem, stats" in line for line in host.log))
-
-
-def test_constraints_catch_all_and_optional_parameters(host: Host) -> None:
-    job = str(uuid.uuid4())
-    assert host.http.get(f"/api/jobs/{job}/parts/7").json()["route"] == {"id": job, "number": "7"}
-    assert host.http.get(f"/api/jobs/{job}/parts/seven").status_code == 404
-    assert host.http.get("/api/jobs/1/parts/7").status_code == 404
-    assert host.http.get("/api/files/a/b%20c.wav").json()["route"] == {"path": "a/b c.wav"}
-    assert host.http.get("/api/files").json()["route"] == {}
-    assert host.http.get("/api/pages/one").json()["route"] == {"name": "one"}
-    assert host.http.get("/api/pages/").json()["route"] == {}
+    assert host.http.get("/api/stems/stats/").json()["function"] == "stats"
+    for path in ("/api/stems/1/2", "/api/stems//", "/api/stems/stats/2"):
+        assert host.http.get(path).status_code == 404
 
 
 def test_what_no_function_serves_is_404_as_in_azure(host: Host) -> None:
@@ -181,24 +173,25 @@ def test_status_headers_cookies_and_bytes_are_answered(host: Host) -> None:
     assert answer.headers["x-answer"] == "yes"
     assert answer.headers["content-type"] == "audio/wav"
     assert answer.cookies["tea"] == "oolong"
-    assert host.http.get("/api/nothing").status_code == 204
 
 
-@pytest.mark.parametrize("path", ["/api/failing", "/api/wrong_type"])
-def test_a_fault_of_the_app_is_an_empty_500_and_in_the_log(host: Host, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/api/failing", "ValueError: a fault of the app"),
+        ("/api/wrong_type", "local Functions host: an answer of type int (function wrong_type)"),
+    ],
+)
+def test_a_fault_of_the_app_is_an_empty_500_and_in_the_log(host: Host, path: str, said: str) -> None:
     answer = host.http.get(path)
     assert (answer.status_code, answer.content) == (500, b"")
-    function = path.rpartition("/")[2]
-    eventually(lambda: any(f"Executed {function} (Failed" in line for line in host.log))
-    if function == "failing":
-        eventually(lambda: any(line == "ValueError: a fault of the app" for line in host.log))
+    eventually(lambda: any(said in line for line in host.log))
 
 
-def test_a_body_above_the_limit_is_413(storage: str, tmp_path: Path) -> None:
-    host = Host(tmp_path, storage, FUNCTIONS_REQUEST_BODY_SIZE_LIMIT="1000")
-    assert host.http.post("/api/stems", content=b"x" * 1000).status_code == 200
-    assert host.http.post("/api/stems", content=b"x" * 1001).status_code == 413
-    host.stop()
+def test_a_body_above_the_limit_is_413(host: Host) -> None:
+    limit = 100 * 1024**2
+    assert host.http.post("/api/size", content=bytes(limit)).text == str(limit)
+    assert host.http.post("/api/size", content=bytes(limit + 1)).status_code == 413
 
 
 def test_a_client_that_gives_up_does_no_harm(host: Host) -> None:
@@ -214,11 +207,10 @@ def test_a_client_that_gives_up_does_no_harm(host: Host) -> None:
     assert host.http.post("/api/stems", content=b"whole").json()["body"] == "whole"
 
 
-def test_settings_the_apps_log_and_health(host: Host) -> None:
+def test_settings_and_the_apps_log(host: Host) -> None:
     assert host.http.get("/api/settings").text == "settings environment"
     eventually(lambda: any("sample: a line of the app's own log" in line for line in host.log))
     eventually(lambda: any("Executed settings (Succeeded" in line for line in host.log))
-    assert host.http.get("/admin/host/status").json() == {"state": "Running"}
 
 
 # ---- blobs ----
@@ -229,10 +221,8 @@ def test_each_version_of_a_blob_runs_once_across_restarts(host: Host, uploads: C
     name = "deep/er/Möt 1#.txt"
     uploads.upload_blob(name, b"first")
     eventually(lambda: host.runs("on_upload done", name))
-    receipts = BlobServiceClient.from_connection_string(host.env["STORAGE"]).get_container_client(
-        "azure-webjobs-hosts"
-    )
-    eventually(lambda: [r for r in receipts.list_blob_names() if r.endswith(f"/uploads/{name}")])
+    uploads.upload_blob("next.txt", b"")
+    eventually(lambda: host.runs("on_upload done", "next.txt"))
     host.program.kill()
     host.start()
     uploads.upload_blob("marker.txt", b"")
@@ -260,35 +250,11 @@ def test_a_blob_that_fails_is_tried_five_times_and_holds_up_no_other(
         "BlobType": "BlockBlob",
         "ContainerName": "uploads",
         "BlobName": "bad.txt",
-        "ETag": etag,
+        "ETag": etag.strip('"'),
     }
     uploads.upload_blob("after.txt", b"z")
     eventually(lambda: host.runs("on_upload done", "after.txt"))
     assert len(host.runs("on_upload", "bad.txt")) == 5
-
-
-def test_receipts_that_were_deleted_are_begun_anew(
-    host: Host, storage: str, uploads: ContainerClient
-) -> None:
-    with BlobServiceClient.from_connection_string(storage) as service:
-        service.delete_container("azure-webjobs-hosts")
-        uploads.upload_blob("later.txt", b"")
-        eventually(lambda: service.get_container_client("azure-webjobs-hosts").exists())
-    uploads.upload_blob("last.txt", b"")
-    eventually(lambda: host.runs("on_upload done", "last.txt"))
-    assert len(host.runs("on_upload", "later.txt")) == 1
-
-
-def test_an_input_stream_has_content_and_metadata(host: Host, storage: str) -> None:
-    with BlobServiceClient.from_connection_string(storage) as service:
-        streams = service.create_container("streams")
-        streams.upload_blob("root.txt", b"the pattern has a folder")
-        streams.upload_blob("a/b/song.txt", b"la la", metadata={"who": "me"})
-        eventually(lambda: host.runs("on_stream done"))
-        (run,) = host.runs("on_stream")
-        assert (run["name"], run["length"], run["metadata"]) == ("streams/a/b/song.txt", 5, {"who": "me"})
-        assert run["uri"] == streams.get_blob_client("a/b/song.txt").url
-        assert host.runs("on_stream done")[0]["content"] == "la la"
 
 
 # ---- durable ----
@@ -305,7 +271,6 @@ def test_a_timer_then_an_activity(host: Host) -> None:
     assert host.http.get(answer.headers["location"]).json()["input"] == '{"seconds": 0.5, "name": "quick"}'
     status = host.ended("quick")
     assert (status["runtimeStatus"], status["output"]) == ("Completed", {"worked on": "quick"})
-    assert status["customStatus"] == "waiting"
     assert len(host.runs("work", "quick")) == 1
     assert host.http.get(answer.headers["location"]).status_code == 200
 
@@ -320,29 +285,19 @@ def test_a_running_instance_is_not_started_again_and_a_finished_one_is(host: Hos
     eventually(lambda: len(host.runs("work", "twice")) == 2)
 
 
-def test_terminate_and_purge(host: Host) -> None:
-    start(host, "ended", 3600)
-    assert host.http.put("/api/orchestrations/ended/purge").status_code == 409
-    assert host.http.put("/api/orchestrations/ended/terminate").text == "None"
-    status = host.status("ended")
-    assert (status["runtimeStatus"], status["output"]) == ("Terminated", "no longer wanted")
-    assert host.http.put("/api/orchestrations/ended/purge").text == "1"
-    assert host.http.put("/api/orchestrations/ended/purge").text == "0"
-    assert host.http.get("/api/orchestrations/ended").status_code == 404
+@pytest.mark.parametrize("action", ["terminate", "raise", "purge", "history", "all", "start without an id"])
+def test_what_is_not_supported_is_named(host: Host, action: str) -> None:
+    assert start(host, "long", 3600).status_code in (202, 409)
+    said = len(host.log)
+    assert host.http.put(f"/api/orchestrations/long/{action}").status_code == 409
+    refusal = "not supported by the local Functions host: "
+    eventually(lambda: any(refusal in line and "/durabletask/" in line for line in host.log[said:]))
+    assert host.status("long")["runtimeStatus"] in ("Pending", "Running")
 
 
-def test_what_is_not_supported_is_named(host: Host) -> None:
-    start(host, "event", 0, "waiting")
-    status = host.ended("event")
-    assert status["runtimeStatus"] == "Failed"
-    assert "not supported by the local Functions host: wait_for_external_event" in status["output"]
-    assert host.http.put("/api/orchestrations/event/event").status_code == 409
-    refused = host.http.post("/runtime/webhooks/durabletask/instances/event/raiseEvent/go", json=1)
-    assert refused.status_code == 501
-    assert "raiseEvent/go" in refused.json()["Message"]
+def test_what_does_not_exist_is_named(host: Host) -> None:
     assert "'nobody' doesn't exist" in start(host, "none", 0, "nobody").text
-    webhook = "/runtime/webhooks/durabletask/orchestrators/later"
-    assert host.http.post(webhook, content=b"no JSON").status_code == 400
+    assert host.http.get("/api/orchestrations/none").status_code == 404
 
 
 def test_an_orchestration_outlives_a_kill(host: Host) -> None:
@@ -362,7 +317,7 @@ def test_an_orchestration_outlives_a_kill(host: Host) -> None:
 # ---- start and end ----
 
 
-def test_sigterm_lets_a_running_function_end_and_starts_no_other(storage: str, tmp_path: Path) -> None:
+def test_sigterm_lets_a_running_function_end(storage: str, tmp_path: Path) -> None:
     host = Host(tmp_path, storage)
     command = [
         sys.executable,
@@ -372,7 +327,6 @@ def test_sigterm_lets_a_running_function_end_and_starts_no_other(storage: str, t
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
         eventually(lambda: host.runs("slow"))
         os.kill(host.program.pid, signal.SIGTERM)
-        eventually(lambda: host.http.get("/api/nothing").status_code == 503)
         host.runs_file.with_name("slow may end").touch()
         eventually(lambda: host.program.return_code is not None)
         assert client.stdout is not None
@@ -388,66 +342,40 @@ def refused(arguments: list[str]) -> str:
     return ended.stderr.strip().splitlines()[-1]
 
 
-BAD_APPS = {
-    "timer": (
-        "@app.timer_trigger(schedule='0 * * * * *', arg_name='timer')\ndef sweep(timer): ...",
-        "not supported by the local Functions host: timerTrigger (function sweep)",
-    ),
-    "queue": (
-        "@app.service_bus_queue_trigger(arg_name='m', queue_name='q', connection='S')\ndef on_msg(m): ...",
-        "not supported by the local Functions host: serviceBusTrigger (function on_msg)",
-    ),
-    "key": (
-        "@app.route(auth_level=func.AuthLevel.FUNCTION)\ndef locked(req): ...",
-        "not supported by the local Functions host: authLevel function (function locked)",
-    ),
-    "route": (
-        "@app.route(route='a/{x:length(3)}')\ndef strange(req): ...",
-        "not supported by the local Functions host: route segment {x:length(3)} (function strange)",
-    ),
-    "output": (
-        "@app.route()\n@app.queue_output(arg_name='o', queue_name='q', connection='S')\ndef put(req, o): ...",
-        "not supported by the local Functions host: queue (function put)",
-    ),
-    "parameter": (
-        "@app.route()\ndef odd(req, context): ...",
-        "not supported by the local Functions host: parameter context, which no binding fills (function odd)",
-    ),
-    "connection": (
-        "@app.blob_trigger(arg_name='b', path='c/{name}', connection='NOWHERE')\ndef on_blob(b): ...",
-        "the setting NOWHERE is missing (function on_blob)",
-    ),
-    "storage": (
-        "@app.blob_trigger(arg_name='b', path='c/{n}', connection='AzureWebJobsStorage')\ndef on_b(b): ...",
-        "Cannot connect to host 127.0.0.1:1 ",
-    ),
-    "import": (
-        "raise RuntimeError('half written')",
-        "function_app.py does not load: RuntimeError: half written (",
-    ),
-}
+HEAD = "import azure.functions as func\napp = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
+TIMER = "@app.timer_trigger(schedule='0 * * * * *', arg_name='timer')\ndef sweep(timer): ..."
 
 
-@pytest.mark.parametrize("case", BAD_APPS)
-def test_an_app_that_can_not_be_served_is_refused_by_name(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (TIMER, "not supported by the local Functions host: timerTrigger (function sweep)"),
+        ("raise RuntimeError('half written')", "half written"),
+    ],
+)
+def test_an_app_that_can_not_be_served_is_refused_in_one_line(
+    tmp_path: Path, code: str, expected: str
 ) -> None:
-    code, expected = BAD_APPS[case]
-    monkeypatch.setenv("AzureWebJobsStorage", azurite.connection_string(1, 1, 1))
-    head = (
-        "import azure.functions as func\napp = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)\n"
-    )
-    (tmp_path / "function_app.py").write_text(head + code)
+    (tmp_path / "function_app.py").write_text(HEAD + code)
     line = refused(["--app", str(tmp_path), "--port", str(free_port()), "--data", str(tmp_path / "data")])
-    assert line.startswith(f"local.functions: {expected}")
+    assert line == f"local.functions: {expected}"
+
+
+def test_a_fault_of_the_host_itself_ends_it(storage: str, tmp_path: Path) -> None:
+    host = Host(tmp_path, storage)
+    with sqlite3.connect(tmp_path / "data" / "functions.sqlite") as database:
+        start(host, "broken", 0.5)
+        database.execute("DROP TABLE instances")
+    eventually(lambda: host.program.return_code is not None)
+    assert host.program.return_code == 1
+    assert any("no such table: instances" in line for line in host.log)
+    host.stop()
 
 
 def test_bad_arguments_are_refused_in_one_line(host: Host, tmp_path: Path) -> None:
     data = ["--data", str(tmp_path / "data")]
     assert "there is no function_app.py" in refused(["--app", str(tmp_path), "--port", "1", *data])
-    assert "invalid int value: 'x'" in refused(["--app", str(tmp_path), "--port", "x", *data])
     (tmp_path / "function_app.py").write_text("import azure.functions as func\napp = func.FunctionApp()\n")
     assert f"{host.port}" in refused(["--app", str(tmp_path), "--port", str(host.port), *data])
-    assert "folder of function_app.py" in subprocess.check_output([*COMMAND, "--help"], text=True, cwd=ROOT)
     (tmp_path / "host.json").write_text("{")
-    assert "host.json is not JSON" in refused(["--app", str(tmp_path), "--port", "1", *data])
+    assert "Expecting property name" in refused(["--app", str(tmp_path), "--port", "1", *data])

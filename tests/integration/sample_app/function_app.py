@@ -51,24 +51,9 @@ async def create_stem(req: func.HttpRequest) -> func.HttpResponse:
     return described(req, "create_stem")
 
 
-@app.route(route="jobs/{id:guid}/parts/{number:int}")
-async def part(req: func.HttpRequest) -> func.HttpResponse:
-    return described(req, "part")
-
-
-@app.route(route="files/{*path}")
-async def files(req: func.HttpRequest) -> func.HttpResponse:
-    return described(req, "files")
-
-
-@app.route(route="pages/{name?}")
-def pages(req: func.HttpRequest) -> func.HttpResponse:
-    return described(req, "pages")
-
-
 @app.route()
-def thread(req: func.HttpRequest) -> str:
-    return threading.current_thread().name
+def thread(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(threading.current_thread().name)
 
 
 @app.route()
@@ -82,32 +67,32 @@ async def wrong_type(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route()
-async def nothing(req: func.HttpRequest) -> None:
-    return None
-
-
-@app.route()
 async def teapot(req: func.HttpRequest) -> func.HttpResponse:
     headers = {"X-Answer": "yes", "Set-Cookie": "tea=oolong; Path=/; HttpOnly"}
     return func.HttpResponse(b"\x00\xff", status_code=418, headers=headers, mimetype="audio/wav")
 
 
+@app.route(methods=["POST"])
+async def size(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(str(len(req.get_body())))
+
+
 @app.route()
-async def settings(req: func.HttpRequest) -> str:
+async def settings(req: func.HttpRequest) -> func.HttpResponse:
     logging.getLogger("sample").info("a line of the app's own log")
-    return f"{os.environ['FROM_SETTINGS']} {os.environ['FROM_BOTH']}"
+    return func.HttpResponse(f"{os.environ['FROM_SETTINGS']} {os.environ['FROM_BOTH']}")
 
 
 @app.route()
-def slow(req: func.HttpRequest) -> str:
+def slow(req: func.HttpRequest) -> func.HttpResponse:
     record(function="slow")
     while not RUNS.with_name("slow may end").exists():
         time.sleep(0.05)
-    return "done"
+    return func.HttpResponse("done")
 
 
 @app.blob_trigger(
-    arg_name="client", path="%WATCHED%/{name}", connection="STORAGE", source=func.BlobSource.EVENT_GRID
+    arg_name="client", path="uploads/{name}", connection="STORAGE", source=func.BlobSource.EVENT_GRID
 )
 def on_upload(client: blob.BlobClient) -> None:
     record(function="on_upload", name=client.blob_name)
@@ -115,13 +100,6 @@ def on_upload(client: blob.BlobClient) -> None:
         raise ValueError("a blob that fails")
     content = client.download_blob().readall().decode()
     record(function="on_upload done", name=client.blob_name, content=content)
-
-
-@app.blob_trigger(arg_name="stream", path="streams/{folder}/{name}.txt", connection="STORAGE")
-async def on_stream(stream: func.InputStream) -> None:
-    metadata = stream.metadata
-    record(function="on_stream", name=stream.name, length=stream.length, metadata=metadata, uri=stream.uri)
-    record(function="on_stream done", name=stream.name, content=stream.read().decode())
 
 
 @app.route(route="orchestrations/{name}/{id}", methods=["POST"])
@@ -147,28 +125,27 @@ async def orchestration(req: func.HttpRequest, client: df.DurableOrchestrationCl
 @app.route(route="orchestrations/{id}/{action}", methods=["PUT"])
 @app.durable_client_input(client_name="client")
 async def act(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    instance_id, action = req.route_params["id"], req.route_params["action"]
+    instance_id = req.route_params["id"]
+    actions = {
+        "terminate": lambda: client.terminate(instance_id, "no longer wanted"),
+        "raise": lambda: client.raise_event(instance_id, "go"),
+        "purge": lambda: client.purge_instance_history(instance_id),
+        "history": lambda: client.get_status(instance_id, show_history=True),
+        "all": client.get_status_all,
+        "start without an id": lambda: client.start_new("later"),
+    }
     try:
-        if action == "terminate":
-            return func.HttpResponse(str(await client.terminate(instance_id, "no longer wanted")))
-        if action == "event":
-            return func.HttpResponse(str(await client.raise_event(instance_id, "go")))
-        return func.HttpResponse(str((await client.purge_instance_history(instance_id)).instances_deleted))
+        await actions[req.route_params["action"]]()
     except Exception as error:  # noqa: BLE001 (the SDK raises nothing narrower)
         return func.HttpResponse(str(error), status_code=409)
+    return func.HttpResponse()
 
 
 @bp.orchestration_trigger(context_name="context")
 def later(context: df.DurableOrchestrationContext):
     wanted = context.get_input()
-    context.set_custom_status("waiting")
     yield context.create_timer(context.current_utc_datetime + datetime.timedelta(seconds=wanted["seconds"]))
     return (yield context.call_activity("work", wanted["name"]))
-
-
-@bp.orchestration_trigger(context_name="context")
-def waiting(context: df.DurableOrchestrationContext):
-    yield context.wait_for_external_event("go")
 
 
 @bp.activity_trigger(input_name="name")
