@@ -36,15 +36,13 @@ def main() -> int:
     arguments.data.mkdir(parents=True, exist_ok=True)
     try:
         return _run(arguments)
-    except InUseError as error:
-        if arguments.once:
+    except (InUseError, ProgramError, NodeMissingError) as error:
+        if isinstance(error, InUseError) and arguments.once:
             # The one that runs can take the song as well.
             connections = json.loads((arguments.data / "connections.json").read_text(encoding="utf-8"))
             return analyse(connections["api"], arguments.song, arguments.out)
         print(error, file=sys.stderr)
-    except (ProgramError, NodeMissingError) as error:
-        print(error, file=sys.stderr)
-    return 1
+        return 1
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -36,11 +36,10 @@ def is_free(port: int) -> bool:
 
 
 class Program:
-    """One child process that says when it is ready by a line that starts with `ready`.
+    """One child process; it is ready once it prints a line that starts with `ready`.
 
-    With `closed`, a text and a number, it counts as stopped once that many lines end with the text: all is
-    saved then, whatever keeps the process from ending. It gets a process group of its own, so that Ctrl-C
-    reaches the supervisor alone, and ends when its parent is killed (on Linux).
+    With `closed`, a text and a number, it counts as stopped once that many lines end with the text. It has a
+    process group of its own (Ctrl-C reaches the supervisor alone), and ends with its parent (on Linux).
     """
 
     def __init__(
@@ -56,6 +55,8 @@ class Program:
     ) -> None:
         self.name = name
         self.tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+        self._ready, self._closed = ready, closed
+        self._on_line, self._on_exit = on_line, on_exit
         self._is_ready = False
         self._ready_or_dead = threading.Event()
         self._closed_or_dead = threading.Event()
@@ -71,9 +72,7 @@ class Program:
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-        self._reader = threading.Thread(
-            target=self._read_output, args=(ready, closed, on_line, on_exit), daemon=True
-        )
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
 
     @classmethod
@@ -81,29 +80,23 @@ class Program:
         """Start `python -m module arguments...` with the interpreter that runs now."""
         return cls(name, [sys.executable, "-m", module, *arguments], **options)
 
-    def _read_output(
-        self,
-        ready: str,
-        closed: tuple[str, int] | None,
-        on_line: Callable[[str, str], None],
-        on_exit: Callable[["Program"], None],
-    ) -> None:
+    def _read_output(self) -> None:
         assert self._process.stdout is not None
         closed_lines = 0
         for line in map(str.rstrip, self._process.stdout):
             self.tail.append(line)
-            on_line(self.name, line)
-            if line.startswith(ready):
+            self._on_line(self.name, line)
+            if line.startswith(self._ready):
                 self._is_ready = True
                 self._ready_or_dead.set()
-            if closed and line.endswith(closed[0]):
+            if self._closed and line.endswith(self._closed[0]):
                 closed_lines += 1
-                if closed_lines == closed[1]:
+                if closed_lines == self._closed[1]:
                     self._closed_or_dead.set()
         self._process.wait()
         self._ready_or_dead.set()
         self._closed_or_dead.set()
-        on_exit(self)
+        self._on_exit(self)
 
     @property
     def pid(self) -> int:
@@ -122,13 +115,7 @@ class Program:
         )
 
     def wait_ready(self, timeout: float = 60.0) -> "Program":
-        """Wait until the program said that it is ready.
-
-        Raises
-        ------
-        ProgramError
-            With the program's last lines, when it ended or stayed silent.
-        """
+        """Wait until the program says that it is ready; ProgramError if it ends or stays silent."""
         self._ready_or_dead.wait(timeout)
         if not self._is_ready:
             self.kill()

@@ -38,7 +38,6 @@ class LaptopCloud:
         self._on_line = on_line
         self._programs: list[Program] = []
         self._ended: queue.SimpleQueue[Program | None] = queue.SimpleQueue()
-        self._stopping = False
         self.api = f"http://127.0.0.1:{self._port}"
         """The Function app's address."""
 
@@ -65,24 +64,19 @@ class LaptopCloud:
         self._ended.put(None)
 
     def wait(self) -> None:
-        """Wait until a stop is requested.
-
-        Raises
-        ------
-        ProgramError
-            When a program ends by itself, with its last lines.
-        """
+        """Wait until a stop is requested; ProgramError, with its last lines, if a program ends by itself."""
         if ended := self._ended.get():
             raise ProgramError(ended.describe_end())
 
     def _start(self) -> None:
         if not is_free(self._port):
             raise ProgramError(
-                f"Port {self._port} is taken: stop what listens there, or choose another with PORT=."
+                f"Port {self._port} is taken: stop what listens there, or choose another (PORT=)."
             )
         ports = self._inner_ports()
-        connections = self._connections(ports)
-        settings = self._settings(connections)
+        sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
+        connections = self._connections(sample, ports)
+        settings = self._settings(sample, connections)
         files = azurite.command(self._folder("azurite"), ports["blob"], ports["queue"], ports["table"])
         storage = self._run(Program, "azurite", files, ready=azurite.READY, closed=azurite.CLOSED)
         config = ("--config", str(SERVICE_BUS_FILE))
@@ -108,9 +102,8 @@ class LaptopCloud:
             file.write_text(json.dumps(ports), "utf-8")
         return ports
 
-    def _connections(self, ports: dict[str, int]) -> dict[str, str]:
+    def _connections(self, sample: dict[str, str], ports: dict[str, int]) -> dict[str, str]:
         """Return what connections.json says to anything that wants to look in."""
-        sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
         return {
             "api": self.api,
             "storage": azurite.connection_string(ports["blob"], ports["queue"], ports["table"]),
@@ -119,9 +112,8 @@ class LaptopCloud:
             "cosmosKey": sample["COSMOS_KEY"],
         }
 
-    def _settings(self, connections: dict[str, str]) -> dict[str, str]:
+    def _settings(self, sample: dict[str, str], connections: dict[str, str]) -> dict[str, str]:
         """Return the sample settings with the connections of this run."""
-        sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
         return {
             **sample,
             "AUTH_MODE": os.environ.get("AUTH_MODE", sample["AUTH_MODE"]),
@@ -147,17 +139,12 @@ class LaptopCloud:
         return self._run(Program.module, name, module, *common, *arguments, env=env)
 
     def _run(self, start: Callable[..., Program], *arguments: Any, **options: Any) -> Program:
-        program = start(*arguments, **options, on_line=self._on_line, on_exit=self._note_end)
+        program = start(*arguments, **options, on_line=self._on_line, on_exit=self._ended.put)
         self._programs.append(program)
         return program
 
-    def _note_end(self, program: Program) -> None:
-        if not self._stopping:
-            self._ended.put(program)
-
     def _stop(self) -> None:
         """Stop the programs, the last started first: who depends on others closes its connections first."""
-        self._stopping = True
         for program in reversed(self._programs):
             program.stop()
         self._lock.close()
