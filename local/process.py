@@ -14,7 +14,6 @@ from typing import Any
 
 TAIL_LINES = 20
 GRACE_SECONDS = 10.0
-PR_SET_PDEATHSIG = 1
 
 
 class ProgramError(Exception):
@@ -138,4 +137,4 @@ class Program:
 
 
 def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
