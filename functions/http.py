@@ -48,6 +48,7 @@ class ApiBlueprint(df.Blueprint):  # type: ignore[misc]  # the package is untype
                 except StemLibraryError as error:
                     return problem(req, error)
                 except Exception:
+                    # Whatever it is, the caller gets a problem and the log the traceback.
                     logger.exception("Unexpected error in %s %s", method, route)
                     return problem(
                         req, StemLibraryError("An unexpected error; the log of this time has more.")
@@ -105,13 +106,19 @@ def json_response(
     return func.HttpResponse(body, status_code=status, headers=headers, mimetype=JSON_MEDIA_TYPE)
 
 
+def is_known(req: func.HttpRequest, etag: str) -> bool:
+    """Return whether the caller has this version already (If-None-Match)."""
+    # A proxy that compresses turns the tag into a weak one.
+    known = (tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(","))
+    return etag in known
+
+
 def record_response(
     req: func.HttpRequest, record: WireModel, *, etag: str, headers: dict[str, str] | None = None
 ) -> func.HttpResponse:
     """Return a record with its ETag, or 304 where the caller has this version already."""
     headers = {"ETag": etag, **(headers or {})}
-    known = [tag.strip() for tag in req.headers.get("If-None-Match", "").split(",")]
-    if etag in known:
+    if is_known(req, etag):
         return func.HttpResponse(status_code=304, headers=headers)
     return json_response(record.to_wire(), headers=headers)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 from azure.storage.blob import BlobServiceClient
 
-from functions.http import ApiBlueprint, json_response
+from functions.http import ApiBlueprint, is_known, json_response
 from functions.services import Services
 from shared.errors import NotFoundError
 from shared.settings import AppSettings
@@ -67,9 +67,7 @@ def file_response(
         "X-Content-Type-Options": "nosniff",
         **(headers or {}),
     }
-    # A proxy that compresses turns the tag into a weak one.
-    known = [tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(",")]
-    if file.etag in known:
+    if is_known(req, file.etag):
         return func.HttpResponse(status_code=304, headers=headers)
     return func.HttpResponse(file.content, headers=headers, mimetype=file.media_type, charset="utf-8")
 

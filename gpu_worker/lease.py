@@ -30,6 +30,7 @@ class Lease:
         self._interval = interval
         self._step = "Starting"
         self._progress = 0
+        self._beaten = 0
         self._news = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
@@ -48,9 +49,9 @@ class Lease:
         self._thread.join()
 
     def report(self, step: str, progress: float) -> None:
-        """Note step and per cent for the next heartbeat, which comes at once if the step is new."""
+        """Note step and per cent for the next heartbeat, which comes soon if that is news."""
         is_new_step = step != self._step
-        is_further = int(progress) >= self._progress + 5
+        is_further = int(progress) >= self._beaten + 5
         self._step, self._progress = step, int(progress)
         if is_new_step or is_further:
             self._news.set()
@@ -59,6 +60,7 @@ class Lease:
         while not self._ended.is_set():
             self._news.clear()
             beat = {**self._identity, "step": self._step, "progress": self._progress}
+            self._beaten = self._progress
             try:
                 self._client.heartbeat(self._job_id, beat)
             except ApiError as error:

@@ -137,11 +137,7 @@ class StemLibrary:
         NotFoundError
             If there is none.
         """
-        audio_file_id = await self._index.find_stem(stem_id)
-        stored = audio_file_id and await self._store.read_stem(audio_file_id, stem_id)
-        if not stored:
-            raise NotFoundError(f"There is no stem {stem_id}.")
-        return await self._with_structures(stored)
+        return await self._with_structures(await self._find_stem(stem_id))
 
     async def stems_of(self, audio_file_id: str) -> list[Stem]:
         """Return all stems of a song, with their structures, in the order of StemType.
@@ -159,7 +155,7 @@ class StemLibrary:
 
     async def stem_download_url(self, stem_id: str) -> str:
         """Return a short-lived URL of the stem's WAV, saved under the song's and the stem's name."""
-        stem = await self.get_stem(stem_id)
+        stem = (await self._find_stem(stem_id)).stem
         audio = (await self.get_audio(stem.audio_file_id)).record
         blob_name = ids.stem_blob_name(stem.audio_file_id, stem.type)
         song = audio.title or audio.name.rsplit(".", 1)[0]
@@ -167,6 +163,13 @@ class StemLibrary:
         return await self._blobs.download_url(
             blob_name, file_name=f"{named} ({stem.type}).wav", valid=DOWNLOAD_VALID
         )
+
+    async def _find_stem(self, stem_id: str) -> StemDocument:
+        audio_file_id = await self._index.find_stem(stem_id)
+        stored = audio_file_id and await self._store.read_stem(audio_file_id, stem_id)
+        if not stored:
+            raise NotFoundError(f"There is no stem {stem_id}.")
+        return stored
 
     async def _with_structures(self, stored: StemDocument) -> Stem:
         if stored.structures_blob is None:

@@ -1,9 +1,11 @@
 """Fixtures that tests share: the laptop cloud, with the real SDKs' way into it."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,19 @@ from stem_library_client import StemLibraryClient
 
 ROOT = Path(__file__).parent.parent
 DEMO_TRUTH = ROOT / "demo" / "demo.json"
+
+
+PATIENCE = 120.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Poll until the condition holds; return its value."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come within {patience} s")
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class LibraryContainer(_Container):
 class SearchIndexContainer(_Container):
     """Container `search-index`: small projections, one partition a list.
 
-    `j:{day}` and `a:{day}` hold the jobs and audio files created on a day, `i:{stemId}` says where a stem is.
+    `j:{day}` holds the jobs created on a day, `i:{stemId}` says where a stem is.
     """
 
     name = "search-index"

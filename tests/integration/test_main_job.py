@@ -5,7 +5,6 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from shared import ids
 from stem_library_client import StemLibraryClient
-from tests.conftest import DEMO_TRUTH, Cloud
+from tests.conftest import DEMO_TRUTH, Cloud, wait_for
 
-PATIENCE = 120.0
 STEMS = ["Drums", "Bass", "Vocals", "Other"]
 METRICS = (
     "rmsLevel",
@@ -33,15 +31,6 @@ METRICS = (
     "onsetRate",
     "silenceRatio",
 )
-
-
-def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what} did not come within {patience} s")
 
 
 def settled(client: StemLibraryClient, audio_file_id: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQ
 
 from local.process import Program
 from stem_library_client import StemLibraryClient
-from tests.conftest import Cloud, start_cloud
-
-PATIENCE = 120.0
+from tests.conftest import PATIENCE, Cloud, start_cloud, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +40,6 @@ def start_worker(cloud: Cloud, **settings: str) -> Program:
         **settings,
     }
     return Program.module("worker", "gpu_worker", env=env)
-
-
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not come within {PATIENCE} s")
 
 
 def job_in(api: StemLibraryClient, audio_file_id: str, **state: Any) -> Callable[[], dict[str, Any] | None]:
