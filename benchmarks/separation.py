@@ -11,10 +11,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile as sf
+
+from benchmarks.rows import Row, row
 
 SECONDS = 300
 RATE = 44_100
@@ -22,7 +23,7 @@ MODEL = "preview"
 OURS, STOCK = "ours", "stock"
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         mix = Path(scratch) / "mix.wav"
         noise = np.random.default_rng(1).standard_normal((SECONDS * RATE, 2))
@@ -30,22 +31,16 @@ def run() -> list[dict[str, Any]]:
         ours, stock = (_measure(which, mix) for which in (OURS, STOCK))
     note = f"{SECONDS} s of noise, {MODEL} model, CPU"
     return [
-        _row("separation, seconds", ours["seconds"], stock["seconds"], bar=1.1, note=note),
-        _row("separation, peak MiB", ours["mebibytes"], stock["mebibytes"], bar=0.6, note=note),
+        row("separation, seconds", ours["seconds"], stock["seconds"], at_most=1.1, bar_on="ratio", note=note),
+        row(
+            "separation, peak MiB",
+            ours["mebibytes"],
+            stock["mebibytes"],
+            at_most=0.6,
+            bar_on="ratio",
+            note=note,
+        ),
     ]
-
-
-def _row(measure: str, value: float, baseline: float, *, bar: float, note: str) -> dict[str, Any]:
-    ratio = value / baseline
-    return {
-        "measure": measure,
-        "value": round(value, 2),
-        "baseline": round(baseline, 2),
-        "ratio": round(ratio, 3),
-        "bar": f"<= {bar}",
-        "holds": ratio <= bar,
-        "note": note,
-    }
 
 
 def _measure(which: str, mix: Path) -> dict[str, float]:

@@ -10,7 +10,7 @@ from azure.cosmos.aio import CosmosClient
 from azure.cosmos.partition_key import NonePartitionKeyValue
 
 from local.cosmos.auth import EMULATOR_KEY
-from tests.integration.cosmos.conftest import INFRA, every, ids, refused
+from tests.local_cloud.cosmos.conftest import INFRA, every, ids, refused
 
 # Databases and containers
 

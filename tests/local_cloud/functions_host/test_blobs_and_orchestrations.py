@@ -15,7 +15,7 @@ from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueServiceClient
 
 from local.process import free_port
-from tests.integration.functions_host.conftest import COMMAND, ROOT, TIMEOUT, Host, eventually
+from tests.local_cloud.functions_host.conftest import COMMAND, ROOT, TIMEOUT, Host, eventually
 
 # ---- blobs ----
 

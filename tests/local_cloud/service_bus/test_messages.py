@@ -18,7 +18,7 @@ from azure.servicebus.exceptions import (
     ServiceBusError,
 )
 
-from tests.integration.service_bus.conftest import REFUSED, WAIT, Bus, connection_string, receive_one
+from tests.local_cloud.service_bus.conftest import REFUSED, WAIT, Bus, connection_string, receive_one
 
 
 def test_a_message_arrives_as_it_was_sent(bus: Bus) -> None:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tests.integration.functions_host.conftest import Host, eventually
+from tests.local_cloud.functions_host.conftest import Host, eventually
 
 # ---- HTTP ----
 

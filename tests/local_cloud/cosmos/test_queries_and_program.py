@@ -14,7 +14,7 @@ from azure.cosmos.aio import CosmosClient
 
 from local.cosmos.auth import EMULATOR_KEY
 from local.process import free_port
-from tests.integration.cosmos.conftest import every, ids, refused, start
+from tests.local_cloud.cosmos.conftest import every, ids, refused, start
 
 # Queries
 

@@ -19,7 +19,7 @@ from azure.servicebus.exceptions import (
 )
 
 from local.process import ProgramError, free_port
-from tests.integration.service_bus.conftest import QUEUES, REFUSED, Bus, receive_one, start, write_config
+from tests.local_cloud.service_bus.conftest import QUEUES, REFUSED, Bus, receive_one, start, write_config
 
 
 def send_to_unknown(bus: Bus) -> None:
