@@ -4,9 +4,12 @@ import fcntl
 import json
 import os
 import queue
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import watchfiles
 
 from local import azurite
 from local.process import Program, ProgramError, free_port, is_free
@@ -15,6 +18,7 @@ from local.resources import SERVICE_BUS_FILE, create_blob_container, create_cosm
 ROOT = Path(__file__).parent.parent
 SETTINGS_FILE = ROOT / "local.settings.sample.json"
 INNER_PORTS = ("blob", "queue", "table", "bus", "cosmos")
+APP_CODE = [ROOT / name for name in ("function_app.py", "host.json", "functions", "shared", "web")]
 
 
 class InUseError(Exception):
@@ -37,7 +41,8 @@ class LaptopCloud:
         self._model = model
         self._on_line = on_line
         self._programs: list[Program] = []
-        self._ended: queue.SimpleQueue[Program | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Program | Literal["stop", "changed"]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
         self.api = f"http://127.0.0.1:{self._port}"
         """The Function app's address."""
 
@@ -61,12 +66,38 @@ class LaptopCloud:
 
     def request_stop(self) -> None:
         """Let `wait` return; safe in a signal handler."""
-        self._ended.put(None)
+        self._events.put("stop")
 
     def wait(self) -> None:
-        """Wait until a stop is requested; ProgramError, with its last lines, if a program ends by itself."""
-        if ended := self._ended.get():
-            raise ProgramError(ended.describe_end())
+        """Wait until a stop is requested, and run the Function app anew when its code changes.
+
+        Raises
+        ------
+        ProgramError
+            With its last lines, if a program ends by itself.
+        """
+        threading.Thread(target=self._watch_code, daemon=True).start()
+        while (event := self._events.get()) != "stop":
+            if event == "changed":
+                self._restart_functions()
+            elif event in self._programs:
+                raise ProgramError(event.describe_end())
+
+    def _watch_code(self) -> None:
+        for _ in watchfiles.watch(*APP_CODE, step=500, stop_event=self._stopping):
+            self._events.put("changed")
+
+    def _restart_functions(self) -> None:
+        """Run the new code; if it can't start, say why and wait for the next change."""
+        self._on_line("local", "The code has changed: the Function app is started anew.")
+        for program in [program for program in self._programs if program.name == "functions"]:
+            self._programs.remove(program)
+            program.stop()
+        try:
+            self._start_functions()
+        except ProgramError as error:
+            self._programs = [program for program in self._programs if program.name != "functions"]
+            self._on_line("local", str(error))
 
     def _start(self) -> None:
         if not is_free(self._port):
@@ -76,7 +107,7 @@ class LaptopCloud:
         ports = self._inner_ports()
         sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
         connections = self._connections(sample, ports)
-        settings = self._settings(sample, connections)
+        self._app_settings = settings = self._settings(sample, connections)
         files = azurite.command(self._folder("azurite"), ports["blob"], ports["queue"], ports["table"])
         storage = self._run(Program, "azurite", files, ready=azurite.READY, closed=azurite.CLOSED)
         config = ("--config", str(SERVICE_BUS_FILE))
@@ -90,8 +121,12 @@ class LaptopCloud:
         create_cosmos_containers(connections["cosmosEndpoint"], connections["cosmosKey"])
         storage.wait_ready()
         create_blob_container(connections["storage"], "audio-files")
-        self._run_module("functions", self._port, "--app", str(ROOT), env=settings).wait_ready()
+        self._start_functions()
         (self._data / "connections.json").write_text(json.dumps(connections, indent=2) + "\n", "utf-8")
+
+    def _start_functions(self) -> None:
+        arguments = ("--app", str(ROOT))
+        self._run_module("functions", self._port, *arguments, env=self._app_settings).wait_ready()
 
     def _inner_ports(self) -> dict[str, int]:
         """Return the stand-ins' ports, the same as last time: records hold URIs with the blob port."""
@@ -139,12 +174,13 @@ class LaptopCloud:
         return self._run(Program.module, name, module, *common, *arguments, env=env)
 
     def _run(self, start: Callable[..., Program], *arguments: Any, **options: Any) -> Program:
-        program = start(*arguments, **options, on_line=self._on_line, on_exit=self._ended.put)
+        program = start(*arguments, **options, on_line=self._on_line, on_exit=self._events.put)
         self._programs.append(program)
         return program
 
     def _stop(self) -> None:
         """Stop the programs, the last started first: who depends on others closes its connections first."""
+        self._stopping.set()
         for program in reversed(self._programs):
             program.stop()
         self._lock.close()
