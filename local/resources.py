@@ -1,5 +1,10 @@
-"""Creates what infra/ creates in Azure: the blob container, the database and its containers."""
+"""Creates what infra/ creates in Azure: the blob container, the database and its containers.
 
+The supervisor does so for the laptop cloud; the command `python -m local.resources` for Microsoft's emulators
+or an Azure account, from local.settings.json.
+"""
+
+import argparse
 import contextlib
 import json
 from pathlib import Path
@@ -34,3 +39,16 @@ def create_cosmos_containers(endpoint: str, key: str) -> None:
                 indexing_policy=container["indexingPolicy"],
                 default_ttl=container.get("defaultTtl"),
             )
+
+
+def main() -> None:
+    """Create all in the accounts that a settings file names by connection string and key."""
+    parser = argparse.ArgumentParser(prog="python -m local.resources", description=main.__doc__)
+    parser.add_argument("--settings", type=Path, default=Path("local.settings.json"))
+    values = json.loads(parser.parse_args().settings.read_text(encoding="utf-8"))["Values"]
+    create_blob_container(values["AUDIO_STORAGE"], values.get("AUDIO_CONTAINER", "audio-files"))
+    create_cosmos_containers(values["COSMOS_ENDPOINT"], values["COSMOS_KEY"])
+
+
+if __name__ == "__main__":
+    main()
