@@ -19,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         arguments.data.mkdir(parents=True, exist_ok=True)
-        app = build_app(Store(arguments.data / "cosmos.db"))
+        app = build_app(Store(arguments.data / "cosmos.sqlite"))
         # aiohttp calls its `print` once it listens.
         announce = lambda _: print("ready", flush=True)  # noqa: E731
         web.run_app(app, host="127.0.0.1", port=arguments.port, access_log=None, print=announce)

@@ -16,8 +16,11 @@ def authorise(method: str, segments: Sequence[str], headers: Mapping[str, str]) 
     """Refuse with 401 a request that `EMULATOR_KEY` did not sign.
 
     Signed are method, resource type, resource link and date. A path names types and ids in turn, so an
-    odd number of segments ends in a type (`dbs/music/colls`), whose link is what stands before it.
+    odd number of segments ends in a type (`dbs/music/colls`), whose link is what stands before it. What
+    is done to a partition is signed as if it were done to its container.
     """
+    if segments[4:5] == ["operations"]:
+        segments = segments[:4]
     is_feed = len(segments) % 2 == 1
     resource_type = segments[-1] if is_feed else "".join(segments[-2:-1])
     link = "/".join(segments[:-1] if is_feed else segments)

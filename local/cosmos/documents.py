@@ -2,15 +2,20 @@
 
 import json
 import re
+import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import mmh3
 
 from local.cosmos.errors import CosmosError, not_supported
 
 Document = dict[str, Any]
-Address = tuple[str, str, str]  # feed (`dbs/music/colls`), partition or "", id
 MAX_DOCUMENT_BYTES = 2 * 1024 * 1024
+MAX_ID_BYTES = 1023
 DEFAULT_POLICY = {"includedPaths": [{"path": "/*"}], "excludedPaths": [{"path": '/"_etag"/?'}]}
+KNOWN_OF_POLICY = {"indexingMode", "automatic", "includedPaths", "excludedPaths", "compositeIndexes"}
+NUL_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def parse_json(raw: bytes | str) -> Any:
@@ -30,23 +35,45 @@ def dump_json(value: Any) -> str:
         raise CosmosError(400, f"Not expressible as JSON: {error}") from error
     if size > MAX_DOCUMENT_BYTES:
         raise CosmosError(413, "Request size is too large.")
-    if "\\u0000" in text:
+    if NUL_ESCAPE.search(text):
         raise not_supported("U+0000 in texts (SQLite's JSON functions cut them there)")
     return text
 
 
-def partition_text(value: Any) -> str:
-    """Return one text for equal partition key values (1 and 1.0); an absent value is `{}`, as in the SDK."""
-    if isinstance(value, dict | list) and value != {}:
-        raise CosmosError(400, "A partition key is a text, number, boolean or null.")
-    return dump_json(float(value) if type(value) is int else value)
+class Partition(NamedTuple):
+    """A logical partition: one text for equal key values (1 and 1.0), and the physical range it lies in."""
+
+    text: str
+    range: int
+
+    @classmethod
+    def of(cls, value: Any) -> "Partition":
+        """Return the partition of a key value; an absent value is `{}`, as in the SDK.
+
+        The SDK hashes too: to know whose session token to send, and which range holds an item.
+        """
+        match value:
+            case None | bool():
+                hashed = {None: b"\x01", False: b"\x02", True: b"\x03"}[value]
+            case int() | float():
+                value = float(value)
+                hashed = b"\x05" + struct.pack("<d", value)
+            case str():
+                hashed = b"\x08" + value.encode(errors="replace") + b"\xff"
+            case dict() if not value:
+                hashed = b"\x00"
+            case _:
+                raise CosmosError(400, "A partition key is a text, number, boolean or null.")
+        return cls(dump_json(value), mmh3.hash128(hashed) >> 124 & 3)
 
 
 def check_id(resource: Document) -> str:
     """Return the id of a resource, unless Azure would refuse it."""
     name = resource.get("id")
-    if not isinstance(name, str) or not re.fullmatch(r"[^/\\?#]{0,254}[^/\\?# \n]", name):
-        raise CosmosError(400, "An id is a text of 1 to 255 characters, no / \\ ? #, no space at its end.")
+    if not isinstance(name, str) or not re.fullmatch(r"[^/\\?#]*[^/\\?# \n]", name):
+        raise CosmosError(400, "An id is a text that is not empty, has no / \\ ? # and no space at its end.")
+    if len(name.encode(errors="replace")) > MAX_ID_BYTES:
+        raise CosmosError(400, f"An id has up to {MAX_ID_BYTES} bytes.")
     return name
 
 
@@ -54,40 +81,61 @@ def check_definition(definition: Document) -> Document:
     """Complete a container's definition with the default indexing policy, or refuse it."""
     for name in definition.keys() - {"id", "partitionKey", "indexingPolicy", "defaultTtl"}:
         raise not_supported(f"container property {name}")
-    paths = definition.get("partitionKey", {}).get("paths", [])
-    if len(paths) != 1 or not re.fullmatch(r"/\w+", paths[0]):
-        raise not_supported("anything but one partition key path such as /id")
+    key = definition.get("partitionKey", {})
+    paths = key.get("paths", [])
+    if len(paths) != 1 or not re.fullmatch(r"/\w+", paths[0]) or key.get("version") != 2:
+        raise not_supported("anything but one partition key path such as /id, of version 2")
+    _check_ttl(definition.get("defaultTtl"))
     policy = DEFAULT_POLICY | definition.get("indexingPolicy", {})
-    if policy.get("indexingMode", "consistent") != "consistent":
-        raise not_supported(f"indexing mode {policy['indexingMode']}")
+    unknown = [name for name in policy.keys() - KNOWN_OF_POLICY if policy[name]]
+    if policy.get("indexingMode", "consistent") != "consistent" or not policy.get("automatic", True):
+        unknown.append("a mode other than consistent and automatic")
+    if unknown:
+        raise not_supported(f"in an indexing policy {', '.join(unknown)}")
     return definition | {"indexingPolicy": policy}
+
+
+def _check_ttl(ttl: Any) -> int | None:
+    if ttl is not None and (type(ttl) is not int or not (ttl == -1 or 0 < ttl < 2**31)):
+        raise CosmosError(400, f"A time to live is -1 or a positive number of seconds, not {ttl}.")
+    return ttl
 
 
 @dataclass(frozen=True)
 class Container:
     """A stored container."""
 
-    feed: str  # the path of its documents: `dbs/music/colls/jobs/docs`
+    path: str  # `dbs/music/colls/jobs`
+    table: str  # where SQLite has its items
     definition: Document
 
-    def address_of(self, document: Document) -> Address:
-        """Return where a document belongs."""
-        key = self.definition["partitionKey"]["paths"][0].removeprefix("/")
-        return self.feed, partition_text(document.get(key, {})), check_id(document)
+    def partition_of(self, document: Document) -> Partition:
+        """Return the partition that a document belongs to."""
+        return Partition.of(document.get(self.definition["partitionKey"]["paths"][0][1:], {}))
 
     def ttl_of(self, document: Document) -> int | None:
         """Return the seconds from its writing after which a document expires; None: never."""
-        own, default = document.get("ttl"), self.definition.get("defaultTtl")
+        own, default = _check_ttl(document.get("ttl")), self.definition.get("defaultTtl")
         ttl = default if own is None else own
-        if ttl is not None and (type(ttl) is not int or not (ttl == -1 or 0 < ttl < 2**31)):
-            raise CosmosError(400, f"A time to live is -1 or a positive number of seconds, not {ttl}.")
         return None if default is None or ttl == -1 else ttl
 
-    def is_indexed(self, name: str) -> bool:
-        """Tell whether the indexing policy covers a property; the most precise rule decides."""
-        included, excluded = (
-            {rule["path"].replace('"', "") for rule in self.definition["indexingPolicy"][kind]}
-            for kind in ("includedPaths", "excludedPaths")
-        )
-        rules = [rule for rule in (f"/{name}/?", f"/{name}/*", "/*") if rule in included | excluded]
-        return name in ("id", "_ts") or any(rule in included - excluded for rule in rules[:1])
+    def is_indexed(self, path: str) -> bool:
+        """Tell whether the indexing policy covers a property such as `/bpm`; the longest rule decides."""
+
+        def precision(rule: dict[str, str]) -> int:
+            base, kind = rule["path"].replace('"', "").rsplit("/", 1)
+            covers = path == base or (kind == "*" and path.startswith(base + "/"))
+            return 2 * len(base) + (kind == "?") if covers else -1
+
+        policy = self.definition["indexingPolicy"]
+        included = max(map(precision, policy["includedPaths"]), default=-1)
+        excluded = max(map(precision, policy["excludedPaths"]), default=-1)
+        return path in ("/id", "/_ts") or included > excluded
+
+    def has_composite_index(self, paths: list[str]) -> bool:
+        """Tell whether the policy has an index for ORDER BY these paths, as in Azure in this very order."""
+        for index in self.definition["indexingPolicy"].get("compositeIndexes", []):
+            directions = {rule.get("order", "ascending") for rule in index}
+            if [rule["path"].replace('"', "") for rule in index] == paths and len(directions) == 1:
+                return True
+        return False

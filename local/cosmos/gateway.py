@@ -1,26 +1,35 @@
 """The gateway's REST protocol: paths, headers and bodies as azure-cosmos sends and expects them."""
 
+import http.client
+import itertools
 import json
 import urllib.parse
 import uuid
 from collections.abc import Mapping
-from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 
-from local.cosmos import documents
+from local.cosmos import documents, pages
 from local.cosmos.auth import authorise
-from local.cosmos.documents import Address, Container, Document, parse_json
+from local.cosmos.documents import Document, Partition, parse_json
 from local.cosmos.errors import CosmosError, not_supported
-from local.cosmos.query import read_page
+from local.cosmos.items import Items
 from local.cosmos.store import Store
 
 DEFAULT_PAGE_SIZE = 100
-RANGES = [{"id": "0", "minInclusive": "", "maxExclusive": "FF"}]
+# Four ranges, as a large container has: one would hide a client's mistakes across ranges.
+RANGES = [
+    {"id": str(number), "minInclusive": low, "maxExclusive": high, "parents": []}
+    for number, (low, high) in enumerate(itertools.pairwise(["", "10", "20", "30", "FF"]))
+]
 RANGES_ETAG = '"1"'
-REFUSED_HEADERS = ("trigger-include", "indexing-directive", "if-none-match")  # ends of their names
+REFUSED_HEADERS = {"a-im": "change feed", "start-epk": "a feed range of less than a partition key range"}
+REFUSED_HEADERS |= {"trigger-include": "triggers", "indexing-directive": "indexing directives"}
+FAULT_PATH = ["_local", "fault"]  # no client but a test knows it
+OPERATIONS = {"POST": "Create", "GET": "Read", "PUT": "Replace", "PATCH": "Patch", "DELETE": "Delete"}
 Headers = Mapping[str, str]
-Answer = tuple[int, Document | None, dict[str, str]]  # status, JSON, headers
+Answer = tuple[int, Any, dict[str, str]]  # status, JSON (as text or as data), headers
 
 
 def build_app(store: Store) -> web.Application:
@@ -35,105 +44,117 @@ class Gateway:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.fault: Document = {}
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request, errors and the headers of every answer included."""
         segments = [urllib.parse.unquote(part) for part in request.rel_url.raw_path.split("/") if part]
         raw = await request.read()
         try:
-            if "operations" in segments[4:5]:  # the SDK signs it in a way of its own
-                raise not_supported("delete by partition key")
-            authorise(request.method, segments, request.headers)
             body = parse_json(raw) if raw else {}
-            if not isinstance(body, dict):
-                raise not_supported("a body that is no JSON object, as of a transactional batch")
+            if segments == FAULT_PATH:
+                self.fault = body
+                return web.Response()
+            authorise(request.method, segments, request.headers)
             status, content, headers = self._answer(request.method, segments, request.headers, body)
         except CosmosError as error:
-            status, headers = error.status, {}
-            content = {"code": HTTPStatus(status).phrase.replace(" ", ""), "message": str(error)}
-        text = "" if content is None else json.dumps(content)
+            status, headers = error.status, {"x-ms-substatus": str(error.sub_status)}
+            headers |= {"x-ms-retry-after-ms": "10"} if status in (429, 449) else {}
+            code = http.client.responses.get(status, "RetryWith").replace(" ", "")
+            content = error.content or {"code": code, "message": str(error)}
+        text = content if isinstance(content, str) else json.dumps(content)
         # By rule of thumb 1 request unit a kB read and 5 a kB sent; Azure measures them.
         estimated_charge = max(1.0, len(text) / 1024) + 5 * len(raw) / 1024
         headers |= {"x-ms-request-charge": f"{estimated_charge:.2f}", "x-ms-activity-id": str(uuid.uuid4())}
         return web.Response(text=text, status=status, content_type="application/json", headers=headers)
 
-    def _answer(self, method: str, segments: list[str], headers: Headers, body: Document) -> Answer:
+    def _answer(self, method: str, segments: list[str], headers: Headers, body: Any) -> Answer:
+        for end, feature in REFUSED_HEADERS.items():
+            if segments[4:5] == ["docs"] and any(header.lower().endswith(end) for header in headers):
+                raise not_supported(feature)
         path = "/".join(segments)
-        is_query = headers.get("x-ms-documentdb-isquery", "").lower() == "true"
+        is_query = _flag(headers, "x-ms-documentdb-isquery")
         match method, segments:
             case "GET", []:
                 return 200, _account(headers["host"]), {}
             case "GET", ["dbs", _] | ["dbs", _, "colls", _]:
-                return 200, self._resource(segments), {}
-            case "POST", ["dbs"] if not is_query:
-                return 201, self._create(path, body), {}
-            case "POST", ["dbs", _, "colls"] if not is_query:
-                self._resource(segments[:2])
-                return 201, self._create(path, documents.check_definition(body)), {}
+                return 200, self.store.read(path)[1], {}
+            case "POST", ["dbs"] | ["dbs", _, "colls"] if not is_query:
+                resource = body if path == "dbs" else documents.check_definition(body)
+                with self.store.transaction():
+                    return 201, self.store.create(f"{path}/{documents.check_id(body)}", resource), {}
+            case "DELETE", ["dbs", _] | ["dbs", _, "colls", _]:
+                with self.store.transaction():
+                    self.store.drop(path)
+                return 204, "", {}
             case "GET", ["dbs", _, "colls", _, "pkranges"]:
                 is_known = headers.get("if-none-match") == RANGES_ETAG
-                ranges = (
-                    None if is_known else {"_rid": "", "PartitionKeyRanges": RANGES, "_count": len(RANGES)}
-                )
-                return 304 if is_known else 200, ranges, {"etag": RANGES_ETAG}
-            case ("POST", [_, _, _, _, "docs"]) | ("GET" | "PUT" | "DELETE", [_, _, _, _, "docs", _]):
-                container = Container("/".join(segments[:5]), self._resource(segments[:4]))
-                partition = _partition(headers)
-                if is_query:
-                    return self._query(container, partition, headers, body)
-                item_id = documents.check_id(body) if method == "POST" else segments[5]
-                return self._item(method, container, (container.feed, partition, item_id), headers, body)
+                ranges = {"_rid": "", "PartitionKeyRanges": RANGES, "_count": len(RANGES)}
+                return 304 if is_known else 200, "" if is_known else ranges, {"etag": RANGES_ETAG}
+            case (
+                ("POST", ["dbs", _, "colls", _, "docs"])
+                | ("GET" | "PUT" | "PATCH" | "DELETE", ["dbs", _, "colls", _, "docs", _])
+                | ("POST", ["dbs", _, "colls", _, "operations", "partitionkeydelete"])
+            ):
+                self._strike(method)
+                return self._answer_items(method, segments, headers, body)
         raise not_supported(f"{method} /{path}{' as a query' if is_query else ''}")
 
-    def _resource(self, segments: list[str]) -> Document:
-        """Return a database or container."""
-        return self.store.read(("/".join(segments[:-1]), "", segments[-1]))
+    def _strike(self, method: str) -> None:
+        """Fail as a test has asked by `POST /_local/fault {status, count, substatus?, method?}`."""
+        if self.fault.get("count", 0) > 0 and self.fault.get("method", method) == method:
+            self.fault["count"] -= 1
+            message = "A fault that a test has asked for."
+            raise CosmosError(self.fault["status"], message, self.fault.get("substatus", 0))
 
-    def _create(self, feed: str, resource: Document) -> Document:
-        address = (feed, "", documents.check_id(resource))
-        if self.store.find(address):
-            raise CosmosError(409, "Resource with specified id or name already exists.")
-        return self.store.write(address, resource, old=None, ttl=None)
+    def _answer_items(self, method: str, segments: list[str], headers: Headers, body: Any) -> Answer:
+        container = self.store.container("/".join(segments[:4]))
+        partition = _partition(headers)
+        session = {"x-ms-alt-content-path": container.path}
+        if partition:
+            token = f"{partition.range}:-1#{int(self.store.clock() * 1000)}"  # one file: it need only grow
+            session["x-ms-session-token"] = token
+            session["x-ms-documentdb-partitionkeyrangeid"] = str(partition.range)
+        if _flag(headers, "x-ms-cosmos-is-query-plan-request"):
+            return 200, pages.plan(container, body), session
+        if _flag(headers, "x-ms-documentdb-isquery"):
+            of_range = headers.get("x-ms-documentdb-partitionkeyrangeid")
+            scope = partition or (int(of_range) if of_range else None)
+            size = max(0, int(headers.get("x-ms-max-item-count", "0"))) or DEFAULT_PAGE_SIZE
+            asked = headers.get("x-ms-continuation")
+            rows, following = pages.read_page(self.store, container, scope, body, size, asked)
+            page = f'{{"_rid":"","Documents":[{",".join(rows)}],"_count":{len(rows)}}}'
+            return 200, page, session | ({"x-ms-continuation": following} if following else {})
+        if partition is None:
+            raise CosmosError(400, "PartitionKey value must be supplied for this operation.")
+        items = Items(self.store, container, partition)
+        with self.store.transaction():
+            if segments[4] == "operations":
+                self.store.delete(container, partition)
+                return 200, "", session
+            if _flag(headers, "x-ms-cosmos-is-batch-request"):
+                return 200, items.batch(body), session
+            is_upsert = _flag(headers, "x-ms-documentdb-is-upsert")
+            operation = {
+                "operationType": "Upsert" if is_upsert else OPERATIONS[method],
+                "id": documents.check_id(body) if method == "POST" else segments[5],
+                "resourceBody": body,
+                "ifMatch": headers.get("if-match"),
+                "ifNoneMatch": headers.get("if-none-match"),
+            }
+            status, item = items.perform(operation)
+            return status, item or "", session
 
-    def _item(
-        self, method: str, container: Container, address: Address, headers: Headers, body: Document
-    ) -> Answer:
-        if method in ("POST", "PUT") and container.address_of(body) != address:
-            raise CosmosError(400, "Id or partition key of the document differs from that of the request.")
-        old = self.store.find(address) if method == "POST" else self.store.read(address)
-        if old and headers.get("if-match", "*") not in ("*", old["_etag"]):
-            raise CosmosError(412, "One of the specified pre-condition is not met.")
-        if old and method == "POST" and headers.get("x-ms-documentdb-is-upsert", "").lower() != "true":
-            raise CosmosError(409, "Entity with the specified id already exists in the system.")
-        session = {
-            "x-ms-alt-content-path": container.feed.removesuffix("/docs"),
-            "x-ms-session-token": f"0:-1#{int(self.store.clock() * 1000)}",  # one file: it need only grow
-            "x-ms-documentdb-partitionkeyrangeid": "0",
-        }
-        if method == "GET":
-            return 200, old, session
-        if method == "DELETE":
-            self.store.delete(address)
-            return 204, None, session
-        return 200 if old else 201, self.store.write(address, body, old, container.ttl_of(body)), session
 
-    def _query(self, container: Container, partition: str, headers: Headers, body: Document) -> Answer:
-        size = max(0, int(headers.get("x-ms-max-item-count", "0"))) or DEFAULT_PAGE_SIZE
-        token = headers.get("x-ms-continuation")
-        found, token = read_page(self.store, container, partition, body, size, token)
-        page = {"_rid": "", "Documents": found, "_count": len(found)}
-        return 200, page, {"x-ms-continuation": token} if token else {}
+def _flag(headers: Headers, name: str) -> bool:
+    return headers.get(name, "").lower() == "true"
 
 
-def _partition(headers: Headers) -> str:
-    """Return the partition of a request for items; refuse what would change its meaning."""
-    for header in headers:
-        if header.lower().endswith(REFUSED_HEADERS):
-            raise not_supported(f"the header {header}")
+def _partition(headers: Headers) -> Partition | None:
     key = parse_json(headers.get("x-ms-documentdb-partitionkey", "null"))
-    if not isinstance(key, list) or len(key) != 1:
-        raise not_supported("cross-partition requests (without one partition key value)")
-    return documents.partition_text(key[0])
+    if key is not None and len(key) != 1:
+        raise not_supported("partition keys of several values")
+    return key and Partition.of(key[0])
 
 
 def _account(host: str) -> Document:

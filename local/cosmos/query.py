@@ -1,131 +1,100 @@
-"""Queries within one partition: parsed with lark, translated to SQL over the stored JSON, read in pages.
+"""Queries: parsed with lark, translated to SQL over the stored JSON."""
 
-A comparison holds only within one kind: what is undefined, or of another kind, meets none, not even `!=`.
-"""
-
-import base64
-import hashlib
-import json
+from pathlib import Path
 from typing import Any
 
-from lark import Lark, Token, UnexpectedInput
+from lark import Lark, Token, Tree, UnexpectedInput
 
-from local.cosmos.documents import Container, Document, dump_json, parse_json
+from local.cosmos import aggregates
+from local.cosmos.conditions import Conditions
+from local.cosmos.documents import Container, Document
 from local.cosmos.errors import CosmosError, not_supported
-from local.cosmos.store import Store
+from local.cosmos.operands import Property, is_path, step_of
 
-PARSER = Lark(
-    r"""
-    start: "SELECT"i "*" "FROM"i NAME ["WHERE"i conditions] ["ORDER"i "BY"i PROPERTY [DIRECTION]]
-    conditions: comparison ("AND"i comparison)*
-    comparison: PROPERTY OPERATOR (PARAMETER | STRING | NUMBER | WORD)
-
-    DIRECTION: /(asc|desc)\b/i
-    OPERATOR: "<=" | ">=" | "!=" | "<>" | "=" | "<" | ">"
-    PARAMETER: /@[a-z_]\w*/i
-    NUMBER: /-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?/i
-    WORD: /(true|false|null)\b/i
-    STRING: /'[^'\\]*'|"[^"\\]*"/
-    PROPERTY: NAME "." NAME
-    // As in Azure a reserved word is no name.
-    NAME: /(?!(select|top|value|from|where|order|by|offset|limit|as|in|and|or|not|between|asc|desc|true|false
-        |null|undefined|distinct|group|join|like|escape|exists|array|udf)\b)[a-z_]\w*/xi
-    %ignore /\s+/
-    """,
-    parser="lalr",
-)
-KNOWN = "SELECT * FROM c [WHERE c.x = @x AND ...] [ORDER BY c.y [DESC]]"
-# Their order is that of ORDER BY across kinds; kind 0 is undefined.
-KINDS = {"null": 1, "true": 2, "false": 2, "integer": 3, "real": 3, "text": 4, "array": 5, "object": 6}
-KIND_CASES = " ".join(f"WHEN '{name}' THEN {kind}" for name, kind in KINDS.items())
-KINDS_OF_CONSTANTS = {type(None): 1, bool: 2, int: 3, float: 3, str: 4}
+PARSER = Lark(Path(__file__).with_suffix(".lark").read_text(), parser="lalr", start=["query", "predicate"])
+PLANNED = "PLANNED "  # begins a query that a plan has the SDK send to each range
 
 
-def read_page(
-    store: Store, container: Container, partition: str, request: Document, size: int, token: str | None
-) -> tuple[list[Document], str | None]:
-    """Return up to `size` documents, and the continuation token of the next page if there is one.
+class Query(Conditions):
+    """A query, or with the start symbol `predicate` a condition, as SQL over a container's items.
 
-    `request` is the body that the SDK sends: {query, parameters: [{name, value}, ...]}. The token is bound
-    to its query and holds the sort keys of the last document (a keyset), so that documents inserted or
-    deleted before that position shift nothing. Spliced into the SQL are fragments made here and names that
-    the grammar allows; every value is bound.
+    Where it is of a plan, its rows are those of one range, to be merged by the SDK with those of others.
     """
-    text = str(request.get("query"))
-    parameters = {each["name"]: each["value"] for each in request.get("parameters") or []}
-    identity = dump_json([container.definition["_rid"], partition, text, parameters])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    source, conditions, order_by, direction = _parse(text)
-    bound: dict[str, Any] = {"feed": container.feed, "partition": partition, "wanted": size}
-    where = ["feed = :feed", "partition = :partition"]
-    for comparison in conditions.children if conditions else []:
-        subject, operator, constant = comparison.children
-        value = _constant(constant, parameters)
-        if type(value) not in KINDS_OF_CONSTANTS:
-            raise not_supported("comparing with an array or object")
-        kind_of, value_of = _kind_and_value(_name(subject, source))
-        name = f"constant{len(bound)}"
-        bound[name] = 0 if value is None else value
-        where.append(f"{kind_of} = {KINDS_OF_CONSTANTS[type(value)]} AND {value_of} {operator} :{name}")
-    keys = ["position"]
-    if order_by:
-        name = _name(order_by, source)
-        if not container.is_indexed(name):
+
+    def __init__(self, text: str, parameters: Document, container: Container, start: str = "query") -> None:
+        self.is_planned = text.startswith(PLANNED)
+        clauses = {clause.data: clause.children for clause in _parse(text.removeprefix(PLANNED), start)}
+        source, alias = clauses["from_clause"]
+        super().__init__(str(alias or source), parameters, container)
+        self.group_by = [self.path(path) for path in clauses.get("group_by", [])]
+        self._set_order([key.children for key in clauses.get("order_by", [])])
+        (self.top,) = self._counts(clauses.get("top", [None]))
+        self.offset, self.limit = self._counts(clauses.get("offset_limit", [None, None]))
+        self.where = [self.condition(operand, is_filter=True) for operand in clauses.get("where", [])]
+        self.aggregates: list[str] = []
+        self.is_value = "select_value" in clauses
+        self.columns: dict[str | None, str] = {None: "body"}  # None names the row itself
+        if self.is_value:
+            column = self._column(clauses["select_value"][0])
+            self.columns = {None: column}
+            if not self.aggregates:
+                self.where.append(f"{column} IS NOT NULL")  # a row that is undefined is none
+        elif "columns" in clauses:
+            self.columns = self._columns([column.children for column in clauses["columns"]])
+        elif self.group_by:
+            raise CosmosError(400, "SELECT * can't be used with GROUP BY.")
+        self.is_grouped = bool(self.group_by or self.aggregates)
+        self.is_streamable = not self.is_grouped and not self.order_by and self.top is self.offset is None
+        # What orders the rows and tells one from another.
+        self.keys = [key for each in self.order_by or self.group_by for key in (each.kind, each.value)]
+        if not self.is_grouped:
+            self.keys.append("position")
+
+    def _set_order(self, keys: list[Any]) -> None:
+        self.order_by = [self.path(path) for path, _ in keys]
+        directions = {str(direction).upper() == "DESC" for _, direction in keys}
+        if not all(each.is_indexed for each in self.order_by):
             raise CosmosError(400, "The index path corresponding to the specified order-by item is excluded.")
-        keys = [*_kind_and_value(name), "position"]
-    descending = str(direction).upper() == "DESC"
-    if token:
-        bound |= {f"last{number}": key for number, key in enumerate(_keys_of(token, digest))}
-        last = ", ".join(f":last{number}" for number in range(len(keys)))
-        where.append(f"({', '.join(keys)}) {'<' if descending else '>'} ({last})")
-    order = ", ".join(f"{key} DESC" if descending else key for key in keys)
-    statement = f"SELECT {', '.join(keys)}, body FROM documents WHERE {' AND '.join(where)} ORDER BY {order}"  # noqa: S608
-    # One more than wanted tells that a page follows.
-    rows = store.execute(f"{statement} LIMIT :wanted + 1", bound).fetchall()
-    documents = [parse_json(body) for *_, body in rows[:size]]
-    if len(rows) <= size:
-        return documents, None
-    return documents, base64.b64encode(json.dumps([digest, rows[size - 1][:-1]]).encode()).decode()
+        if len(directions) > 1 or (keys and self.group_by):
+            raise not_supported("ORDER BY in mixed directions, or with GROUP BY")
+        if len(keys) > 1 and not self.container.has_composite_index([each.path for each in self.order_by]):
+            raise CosmosError(400, "The order by query does not have a corresponding composite index.")
+        self.descending = directions == {True}
+
+    def _counts(self, operands: list[Any]) -> list[int | None]:
+        counts = [operand and self.constant(operand) for operand in operands]
+        if any(count is not None and (type(count) is not int or count < 0) for count in counts):
+            raise CosmosError(400, "TOP and OFFSET LIMIT take numbers from 0.")
+        return counts
+
+    def _columns(self, named: list[Any]) -> dict[str | None, str]:
+        columns: dict[str | None, str] = {}
+        for number, (operand, alias) in enumerate(named, 1):
+            last = operand.children[-1] if is_path(operand) else None
+            name = str(alias or (step_of(last) if last else f"${number}"))
+            if name in columns:
+                raise CosmosError(400, f"A column needs a name (AS) of its own, not {name}.")
+            columns[name] = self._column(operand)
+        allowed = {each.json for each in self.group_by}
+        plain = {self.path(operand).json for operand, _ in named if is_path(operand)}
+        if (self.aggregates or self.group_by) and plain - allowed:
+            raise CosmosError(400, "A property in the select list has to be in GROUP BY.")
+        return columns
+
+    def _column(self, operand: Any) -> str:
+        match operand:
+            case Tree("path"):
+                return self.path(operand).json
+            case Tree("call", [name, argument]) if str(name).upper() in aggregates.NAMES:
+                self.aggregates.append(str(name).upper())
+                of: Property | None = None if isinstance(argument, Token) else self.path(argument)
+                return aggregates.sql(self.aggregates[-1], of, self.is_planned)
+        raise not_supported("a column that is neither a property nor an aggregate")
 
 
-def _parse(text: str) -> list[Any]:
-    """Return source, conditions, ORDER BY and its direction, the last three None where they are missing."""
+def _parse(text: str, start: str) -> list[Any]:
     try:
-        return PARSER.parse(text).children
+        return PARSER.parse(text, start=start).children
     except UnexpectedInput as error:
-        rest = text[error.pos_in_stream or 0 :]
-        raise not_supported(f"{rest!r} in the query {text!r}; it knows {KNOWN}") from error
-
-
-def _name(subject: str, source: str) -> str:
-    """Return the name of a property such as `c.bpm`."""
-    root, name = subject.split(".")
-    if root != source:
-        raise CosmosError(400, f"Identifier '{root}' could not be resolved.")
-    return name
-
-
-def _kind_and_value(name: str) -> tuple[str, str]:
-    """Return SQL of a property's kind, and of its value: never NULL, comparable within a kind."""
-    kind = f"CASE json_type(body, '$.{name}') {KIND_CASES} ELSE 0 END"
-    return kind, f"ifnull(json_extract(body, '$.{name}'), 0)"
-
-
-def _constant(token: Token, parameters: dict[str, Any]) -> Any:
-    if token.type == "STRING":
-        return token[1:-1]
-    if token.type != "PARAMETER":
-        return parse_json(token.lower())
-    if token not in parameters:
-        raise CosmosError(400, f"The parameter {token} has no value.")
-    return parameters[token]
-
-
-def _keys_of(token: str, digest: str) -> list[Any]:
-    try:
-        of_query, keys = json.loads(base64.b64decode(token, validate=True))
-    except (ValueError, TypeError) as error:
-        raise CosmosError(400, "Invalid Continuation Token") from error
-    if of_query != digest:
-        raise CosmosError(400, "Invalid Continuation Token: it belongs to another query")
-    return list(keys)
+        rest = text[error.pos_in_stream or 0 :] if error.pos_in_stream != -1 else ""
+        raise not_supported(f"{rest!r} in the query {text!r}") from error

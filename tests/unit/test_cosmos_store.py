@@ -1,11 +1,17 @@
 """Documents and their store, with a clock in the test's hand."""
 
 import pytest
+from azure.cosmos import PartitionKey
+from azure.cosmos.partition_key import NonePartitionKeyValue
 
-from local.cosmos.documents import Container, check_definition, check_id, parse_json, partition_text
+from local.cosmos import patch
+from local.cosmos.documents import Container, Partition, check_definition, check_id, dump_json, parse_json
 from local.cosmos.errors import CosmosError
-from local.cosmos.query import read_page
+from local.cosmos.gateway import RANGES
+from local.cosmos.pages import read_page
 from local.cosmos.store import Store
+
+KEY = {"paths": ["/id"], "version": 2}
 
 
 class Clock:
@@ -17,21 +23,29 @@ class Clock:
 
 
 def make_store(folder, clock, **definition):
-    definition = check_definition({"id": "jobs", "partitionKey": {"paths": ["/id"]}} | definition)
-    store = Store(folder / "cosmos.db", clock)
-    stored = store.write(("dbs/music/colls", "", "jobs"), definition, old=None, ttl=None)
-    return store, Container("dbs/music/colls/jobs/docs", stored)
+    store = Store(folder / "cosmos.sqlite", clock)
+    store.create("dbs/music", {"id": "music"})
+    store.create("dbs/music/colls/jobs", check_definition({"id": "jobs", "partitionKey": KEY} | definition))
+    return store, store.container("dbs/music/colls/jobs")
+
+
+def read(store, container, document):
+    return store.find(container, container.partition_of(document), document["id"])
 
 
 def write(store, container, document):
-    address = container.address_of(document)
-    return store.write(address, document, old=store.find(address), ttl=container.ttl_of(document))
+    old = read(store, container, document)
+    return store.write(container, container.partition_of(document), document, old)
+
+
+def rows(store, container, partition, query="SELECT * FROM c"):
+    page, _ = read_page(store, container, partition, {"query": query}, 10, None)
+    return [parse_json(row) for row in page]
 
 
 def exists(store, container, item_id):
-    found = store.find(container.address_of({"id": item_id}))
-    rows, _ = read_page(store, container, partition_text(item_id), {"query": "SELECT * FROM c"}, 10, None)
-    assert rows == ([found] if found else [])
+    found = read(store, container, {"id": item_id})
+    assert rows(store, container, Partition.of(item_id)) == ([found] if found else [])
     return bool(found)
 
 
@@ -52,7 +66,7 @@ def test_ttl(tmp_path, default_ttl, ttl, lives):
     assert exists(store, container, "a")
     clock.now = written + lives
     assert not exists(store, container, "a")
-    assert store.execute("SELECT count(*) FROM documents WHERE id = 'a'", ()).fetchone() == (0,)
+    assert store.execute(container, f"SELECT count(*) FROM {container.table}", ()).fetchone() == (0,)
 
 
 def test_an_expired_item_is_no_hindrance(tmp_path):
@@ -85,30 +99,65 @@ def test_invalid_ttl_is_refused_and_nothing_is_written(tmp_path, ttl):
 
 
 def test_a_replaced_item_keeps_its_place_and_its_rid(tmp_path):
-    store, container = make_store(tmp_path, Clock(), partitionKey={"paths": ["/pk"]})
+    store, container = make_store(tmp_path, Clock(), partitionKey=KEY | {"paths": ["/pk"]})
     items = [write(store, container, {"id": name, "pk": 1}) for name in "abc"]
     again = write(store, container, {"id": "a", "pk": 1.0, "_etag": "mine", "_rid": "mine"})
     assert again["_rid"] == items[0]["_rid"]
     assert again["_etag"] not in ("mine", items[0]["_etag"])
-    rows, _ = read_page(store, container, partition_text(1), {"query": "SELECT * FROM c"}, 10, None)
-    assert rows == [again, *items[1:]]
+    assert rows(store, container, Partition.of(1)) == [again, *items[1:]]
 
 
-@pytest.mark.parametrize("value", [None, True, 0, "", "0", "{}", "a/b?#\\"])
+def test_an_index_holds_what_is_written_after_it_was_made(tmp_path):
+    store, container = make_store(tmp_path, Clock(), partitionKey=KEY | {"paths": ["/pk"]})
+    query = "SELECT VALUE c.n FROM c ORDER BY c.n"
+    write(store, container, {"id": "a", "pk": 1, "n": 2})
+    assert rows(store, container, Partition.of(1), query) == [2]
+    write(store, container, {"id": "b", "pk": 1, "n": 1})
+    write(store, container, {"id": "a", "pk": 1, "n": 0})
+    assert rows(store, container, Partition.of(1), query) == [0, 1]
+
+
+def test_a_transaction_that_raises_leaves_nothing(tmp_path):
+    store, container = make_store(tmp_path, Clock())
+    with pytest.raises(CosmosError), store.transaction():
+        write(store, container, {"id": "a"})
+        write(store, container, {"id": "b", "ttl": 0})
+    assert not exists(store, container, "a")
+    with store.transaction():
+        write(store, container, {"id": "a"})
+    assert exists(store, container, "a")
+
+
+KEY_VALUES = [None, True, False, 0, 1, -2.5, "", "0", "{}", "null", "a/b?#\\", "Ärger ♪", {}]
+
+
+@pytest.mark.parametrize("value", KEY_VALUES)
 def test_partition_key_values_are_told_apart(value):
-    others = [None, True, False, 0, 1, "", "0", "{}", "null", "a/b?#\\", {}]
-    equal = [other for other in others if partition_text(other) == partition_text(value)]
+    equal = [other for other in KEY_VALUES if Partition.of(other).text == Partition.of(value).text]
     assert equal == [value]
+    assert Partition.of(1) == Partition.of(1.0)
+
+
+@pytest.mark.parametrize("value", [*KEY_VALUES, *range(20), *"abcdefgh", "x" * 2048])
+def test_the_sdk_looks_for_a_partition_in_the_same_range(value):
+    given = NonePartitionKeyValue if value == {} else value
+    key = PartitionKey("/pk")._get_epk_range_for_partition_key(given).min
+    (number,) = (each["id"] for each in RANGES if each["minInclusive"] <= key < each["maxExclusive"])
+    assert Partition.of(value).range == int(number)
 
 
 def test_a_partition_key_may_be_absent_but_no_list():
-    container = Container("x", {"partitionKey": {"paths": ["/pk"]}})
-    assert container.address_of({"id": "a"}) == ("x", partition_text({}), "a")
-    with pytest.raises(CosmosError):
-        container.address_of({"id": "a", "pk": [1]})
+    container = Container("x", "t", {"partitionKey": {"paths": ["/pk"]}})
+    assert container.partition_of({"id": "a"}) == Partition.of({})
+    for value in ([1], {"a": 1}):
+        with pytest.raises(CosmosError) as caught:
+            container.partition_of({"id": "a", "pk": value})
+        assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("item_id", [None, "", 5, "a/b", "a\\b", "a?", "a#", "a ", "a\n", "x" * 256])
+@pytest.mark.parametrize(
+    "item_id", [None, "", 5, "a/b", "a\\b", "a?", "a#", "a ", "a\n", "x" * 1024, "é" * 512]
+)
 def test_invalid_ids(item_id):
     with pytest.raises(CosmosError) as caught:
         check_id({"id": item_id})
@@ -116,28 +165,31 @@ def test_invalid_ids(item_id):
 
 
 @pytest.mark.parametrize(
-    ("included", "excluded", "name", "expected"),
+    ("included", "excluded", "path", "expected"),
     [
-        (["/*"], [], "bpm", True),
-        (["/bpm/?"], ["/*"], "bpm", True),
-        (["/bpm/*"], ["/*"], "bpm", True),
-        (["/bpm/?"], ["/*"], "bpmx", False),
-        (["/*"], ["/bpm/*"], "bpm", False),
-        (["/bpm/?", "/*"], ["/bpm/*"], "bpm", True),
-        (["/*"], ['/"_etag"/?'], "_etag", False),
-        ([], ["/*"], "bpm", False),
-        ([], [], "bpm", False),
-        ([], ["/*"], "_ts", True),
-        ([], ["/*"], "id", True),
+        (["/*"], [], "/bpm", True),
+        (["/bpm/?"], ["/*"], "/bpm", True),
+        (["/bpm/*"], ["/*"], "/bpm", True),
+        (["/bpm/?"], ["/*"], "/bpmx", False),
+        (["/bpm/?"], ["/*"], "/bpm/low", False),
+        (["/bpm/*"], ["/*"], "/bpm/low", True),
+        (["/bpm/*"], ["/bpm/low/?", "/*"], "/bpm/low", False),
+        (["/*"], ["/bpm/*"], "/bpm", False),
+        (["/bpm/?", "/*"], ["/bpm/*"], "/bpm", True),
+        (["/*"], ['/"_etag"/?'], "/_etag", False),
+        ([], ["/*"], "/bpm", False),
+        ([], [], "/bpm", False),
+        ([], ["/*"], "/_ts", True),
+        ([], ["/*"], "/id", True),
     ],
 )
-def test_indexing_policy(included, excluded, name, expected):
+def test_indexing_policy(included, excluded, path, expected):
     policy = {
         "includedPaths": [{"path": each} for each in included],
         "excludedPaths": [{"path": each} for each in excluded],
     }
-    definition = check_definition({"id": "c", "partitionKey": {"paths": ["/pk"]}, "indexingPolicy": policy})
-    assert Container("c", definition).is_indexed(name) is expected
+    definition = check_definition({"id": "c", "partitionKey": KEY, "indexingPolicy": policy})
+    assert Container("c", "t", definition).is_indexed(path) is expected
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":1}x'])
@@ -159,12 +211,84 @@ def test_u0000_is_refused_by_name(tmp_path):
     store, container = make_store(tmp_path, Clock())
     with pytest.raises(CosmosError, match=r"not supported .* U\+0000"):
         write(store, container, {"id": "a", "x": "\0"})
+    assert dump_json("\\u0000") == r'"\\u0000"'
 
 
 def test_integers_stay_integers_and_huge_ones_become_doubles(tmp_path):
     store, container = make_store(tmp_path, Clock())
     write(store, container, parse_json(b'{"id":"a","huge":123456789012345678901,"small":1}'))
-    stored = store.read(container.address_of({"id": "a"}))
+    stored = read(store, container, {"id": "a"})
     assert type(stored["huge"]) is float
     assert stored["huge"] == 123456789012345678901.0
     assert type(stored["small"]) is int
+
+
+DOCUMENT = {"id": "a", "n": 1, "tags": ["x", "y"], "deep": {"m": 2}, "a/b": 0, "t": "text"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "changed"),
+    [
+        ({"op": "add", "path": "/new", "value": None}, {"new": None}),
+        ({"op": "add", "path": "/n", "value": [1]}, {"n": [1]}),
+        ({"op": "add", "path": "/tags/1", "value": "z"}, {"tags": ["x", "z", "y"]}),
+        ({"op": "add", "path": "/tags/2", "value": "z"}, {"tags": ["x", "y", "z"]}),
+        ({"op": "add", "path": "/tags/-", "value": "z"}, {"tags": ["x", "y", "z"]}),
+        ({"op": "set", "path": "/tags/1", "value": "z"}, {"tags": ["x", "z"]}),
+        ({"op": "set", "path": "/tags/-", "value": "z"}, {"tags": ["x", "y", "z"]}),
+        ({"op": "set", "path": "/deep/k", "value": 3}, {"deep": {"m": 2, "k": 3}}),
+        ({"op": "set", "path": "/a~1b", "value": 3}, {"a/b": 3}),
+        ({"op": "replace", "path": "/deep/m", "value": 3}, {"deep": {"m": 3}}),
+        ({"op": "replace", "path": "/tags/0", "value": 3}, {"tags": [3, "y"]}),
+        ({"op": "remove", "path": "/deep/m"}, {"deep": {}}),
+        ({"op": "remove", "path": "/tags/0"}, {"tags": ["y"]}),
+        ({"op": "incr", "path": "/n", "value": -2.5}, {"n": -1.5}),
+        ({"op": "incr", "path": "/new", "value": 4}, {"new": 4}),
+        ({"op": "move", "from": "/deep/m", "path": "/n"}, {"n": 2, "deep": {}}),
+        ({"op": "move", "from": "/tags/1", "path": "/tags/0"}, {"tags": ["y", "x"]}),
+    ],
+)
+def test_patch(operation, changed):
+    given = parse_json(dump_json(DOCUMENT))
+    assert patch.apply(given, [operation]) == DOCUMENT | changed
+    assert given == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "replace", "path": "/new", "value": 1},
+        {"op": "replace", "path": "/tags/2", "value": 1},
+        {"op": "remove", "path": "/new"},
+        {"op": "remove", "path": "/tags/2"},
+        {"op": "add", "path": "/tags/3", "value": 1},
+        {"op": "set", "path": "/tags/3", "value": 1},
+        {"op": "set", "path": "/tags/x", "value": 1},
+        {"op": "set", "path": "/new/deeper", "value": 1},
+        {"op": "set", "path": "/n/deeper", "value": 1},
+        {"op": "set", "path": "/n"},
+        {"op": "set", "path": "n", "value": 1},
+        {"op": "set", "path": "", "value": 1},
+        {"op": "set", "path": "/_etag", "value": 1},
+        {"op": "incr", "path": "/t", "value": 1},
+        {"op": "incr", "path": "/n", "value": "1"},
+        {"op": "incr", "path": "/n", "value": True},
+        {"op": "incr", "path": "/tags/5", "value": 1},
+        {"op": "move", "from": "/new", "path": "/n"},
+        {"op": "move", "from": "/deep", "path": "/deep/m"},
+        {"op": "copy", "from": "/n", "path": "/m"},
+        {},
+    ],
+)
+def test_a_patch_that_cannot_be_applied(operation):
+    with pytest.raises(CosmosError) as caught:
+        patch.apply(DOCUMENT, [operation])
+    assert caught.value.status == 400
+
+
+def test_a_patch_has_up_to_ten_operations():
+    one = {"op": "incr", "path": "/n", "value": 1}
+    assert patch.apply(DOCUMENT, [one] * 10)["n"] == 11
+    for operations in ([], [one] * 11):
+        with pytest.raises(CosmosError, match="1 to 10 operations"):
+            patch.apply(DOCUMENT, operations)
