@@ -51,7 +51,7 @@ class Conditions(Operands):
         if not is_filter:
             return f"CASE WHEN {path.kind} = {kind} THEN {test} END"
         self.compared.append(path)
-        if [path] == self.order_by[:1] and operator[0] == ("<" if self.descending else ">"):
+        if [path] == self.order_by[:1] and operator in (("<", "<=") if self.descending else (">", ">=")):
             # A page begins where the last one ended: there, not at the constant, the search has to begin.
             self.bound["begin"] = self.bound[bound[1:]]
             test = f"+{test} AND {path.value} {operator[0]}= :begin"

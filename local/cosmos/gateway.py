@@ -120,6 +120,8 @@ class Gateway:
         if _flag(headers, "x-ms-documentdb-isquery"):
             of_range = headers.get("x-ms-documentdb-partitionkeyrangeid")
             scope = partition or (int(of_range) if of_range else None)
+            if scope is None and not _flag(headers, "x-ms-documentdb-query-enablecrosspartition"):
+                raise CosmosError(400, "Cross partition query is required but disabled.")
             size = max(0, int(headers.get("x-ms-max-item-count", "0"))) or DEFAULT_PAGE_SIZE
             asked = headers.get("x-ms-continuation")
             rows, following = pages.read_page(self.store, container, scope, body, size, asked)

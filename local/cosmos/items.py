@@ -40,6 +40,8 @@ class Items:
             case "Patch" if old:
                 self._check_condition(item_id, body.get("condition"))
                 body = patch.apply(old, body.get("operations", []))
+            case _ if kind not in ("Create", "Upsert", "Replace"):
+                raise not_supported(f"the batch operation {kind}")
         if check_id(body) != item_id or self.container.partition_of(body) != self.partition:
             message = "Id or partition key of the document differs from that of the request."
             raise CosmosError(400, message, PARTITION_KEY_MISMATCH)

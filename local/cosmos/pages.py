@@ -1,13 +1,13 @@
 """A page of a query, and the token that leads to the next one.
 
-The token holds the sort keys of the last row (a keyset), so that items inserted or deleted before that
-position shift nothing.
+The token holds the range, the rows that TOP or LIMIT still allows, and the sort keys of the range's last row
+(a keyset), so that items inserted or deleted before that position shift nothing.
 """
 
 import base64
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from local.cosmos import aggregates
 from local.cosmos.documents import Container, Document, Partition, dump_json
@@ -20,14 +20,6 @@ RANGES = 4
 
 
 Scope = Partition | int | None  # a partition, a range, or (None) all ranges one after the other
-
-
-class _Start(NamedTuple):
-    """Where a page begins."""
-
-    range: int
-    left: int | None  # rows that TOP or LIMIT still allows
-    keys: list[Any]  # of the row before it in the range
 
 
 def read_page(
@@ -48,22 +40,23 @@ def read_page(
     skipped, most = query.offset or 0, query.limit if query.top is None else query.top
     if query.is_planned and most is not None:
         skipped, most = 0, skipped + most  # the SDK skips, once it has the rows of all ranges
-    start = _decode(token, digest) if token else _Start(scope if isinstance(scope, int) else 0, most, [])
-    wanted = size if start.left is None else min(size, start.left)
-    bound = query.bound | {f"last{number}": key for number, key in enumerate(start.keys)}
-    bound |= {"begin": start.keys[1]} if start.keys and query.order_by else {}
+    first_range = scope if isinstance(scope, int) else 0
+    of_range, left, last = _decode(token, digest) if token else (first_range, most, [])
+    wanted = size if left is None else min(size, left)
+    bound = query.bound | {f"last{number}": key for number, key in enumerate(last)}
+    bound |= {"begin": last[1]} if last and query.order_by else {}
     bound |= {"wanted": wanted + 1, "skipped": 0 if token else skipped}  # one more: a page follows
-    bound |= {"partition": getattr(scope, "text", None), "range": start.range}
-    statement = _statement(store, container, query, scope, bool(start.keys))
+    bound |= {"partition": getattr(scope, "text", None), "range": of_range}
+    statement = _statement(store, container, query, scope, bool(last))
     rows = store.execute(container, statement, bound).fetchall()
     texts = [_text(query, row[len(query.keys) :]) for row in rows[:wanted]]
-    left, following = start.left and start.left - wanted, None
+    left, following = left and left - wanted, []
     if len(rows) > wanted and left != 0:
-        following = _Start(start.range, left, rows[wanted - 1][: len(query.keys)])
-    elif scope is None and start.range < RANGES - 1:
-        following = _Start(start.range + 1, None, [])
+        following = [digest, of_range, left, rows[wanted - 1][: len(query.keys)]]
+    elif scope is None and of_range < RANGES - 1:
+        following = [digest, of_range + 1, None, []]
     page = [text for text in texts if text is not None]
-    return page, following and base64.b64encode(json.dumps([digest, *following]).encode()).decode()
+    return page, base64.b64encode(json.dumps(following).encode()).decode() if following else None
 
 
 def plan(container: Container, request: Document) -> Document:
@@ -87,11 +80,11 @@ def _query_of(request: Document) -> tuple[str, dict[str, Any]]:
     return str(request.get("query")), parameters
 
 
-def _decode(token: str, digest: str) -> _Start:
+def _decode(token: str, digest: str) -> tuple[int, int | None, list[Any]]:
     try:
-        of_query, *start = json.loads(base64.b64decode(token, validate=True))
+        of_query, of_range, left, last = json.loads(base64.b64decode(token, validate=True))
         if of_query == digest:
-            return _Start(*start)
+            return of_range, left, last
     except (ValueError, TypeError) as error:
         raise CosmosError(400, "Invalid Continuation Token") from error
     raise CosmosError(400, "Invalid Continuation Token: it belongs to another query")

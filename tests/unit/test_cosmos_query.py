@@ -258,6 +258,8 @@ def test_pages_together_are_the_result(indexed, clause, direction, part, size):
         ("c.x BETWEEN -1 AND 1", "DESC", "one zero minus"),
         ("c.x > '' AND c.x >= 'ab'", "ASC", "ab note"),
         ("c.x = null", "DESC", "null"),
+        ("c.x <> 0", "DESC", "two one minus"),
+        ("c.x != 0", "ASC", "minus one two"),
     ],
 )
 def test_pages_of_what_a_condition_on_the_order_leaves(indexed, condition, direction, expected):

@@ -89,6 +89,8 @@ def test_the_synchronous_client(endpoint, database, pk):
     query = "SELECT VALUE c.n FROM c ORDER BY c.n DESC"
     pages = container.query_items(query, partition_key=pk, max_item_count=2).by_page()
     assert [list(page) for page in pages] == [[4, 3], [2, 1], [0]]
+    with pytest.raises(exceptions.CosmosHttpResponseError, match="ross partition query is required"):
+        list(container.query_items("SELECT VALUE COUNT(1) FROM c"))
     everywhere = {"enable_cross_partition_query": True}
     assert list(container.query_items("SELECT VALUE COUNT(1) FROM c", **everywhere)) == [5]
     assert list(container.query_items(query, **everywhere)) == [4, 3, 2, 1, 0]
