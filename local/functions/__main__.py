@@ -12,9 +12,16 @@ from aiohttp import web
 
 from local.functions.app import App, HostError, load_functions, logger, read_json
 from local.functions.blob_trigger import BlobTrigger
-from local.functions.durable import PATH, Orchestrations, client_binding
-from local.functions.http_trigger import add_http_triggers
+from local.functions.durable import Orchestrations
+from local.functions.durable_api import PATH, DurableApi, client_binding
+from local.functions.http_callers import Callers
+from local.functions.http_trigger import add_http_triggers, body_limit
+from local.functions.service_bus_trigger import ServiceBusTrigger
 from local.functions.store import Store
+from local.functions.timer_trigger import TimerTrigger
+
+# Several lines a request, or a scan every second.
+CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.servicebus")
 
 
 def main() -> int:
@@ -26,13 +33,15 @@ def main() -> int:
     arguments = parser.parse_args()
     line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format=line)
-    # Several lines a request, and a scan is made twice a second.
-    logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.data.resolve()))
         return 0
-    except* Exception as errors:  # noqa: BLE001 (a task group wraps whatever ends the host)
-        error = errors.exceptions[0]
+    except BaseExceptionGroup as errors:  # A task group wraps whatever ends the host.
+        error = errors
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
         if not isinstance(error, HostError):
             logger.critical("The host fails", exc_info=error)
         print(f"local.functions: {error}".splitlines()[0], file=sys.stderr)
@@ -42,24 +51,33 @@ def main() -> int:
 async def serve(directory: Path, port: int, data: Path) -> None:
     """Serve the app's triggers until a signal comes or one of the host's own tasks fails."""
     origin = f"http://127.0.0.1:{port}"
-    server = web.Application(client_max_size=100 * 1024**2)  # bytes, as in the real host
-    runner = web.AppRunner(server, access_log=None)
+    store, callers = Store(data), Callers(directory, data)
+    server = web.Application(client_max_size=body_limit())
     async with asyncio.TaskGroup() as tasks:
-        app, store = App(load_functions(directory), client_binding(origin), tasks), Store(data)
+        app = App(load_functions(directory), client_binding(origin), tasks)
         orchestrations = Orchestrations(app, store)
-        server.router.add_route("*", PATH + "{rest:.*}", orchestrations.handle)
-        add_http_triggers(server, app, read_json(directory / "host.json"))
-        for function in app.functions_of("blobTrigger"):
-            tasks.create_task(BlobTrigger(app, store, function).scan())
-        orchestrations.resume()
+        server.router.add_route("*", PATH + "{rest:.*}", DurableApi(orchestrations, store).handle)
+        add_http_triggers(server, app, read_json(directory / "host.json"), callers)
+        listeners: list[BlobTrigger | TimerTrigger | ServiceBusTrigger] = [
+            *(BlobTrigger(app, function) for function in app.functions_of("blobTrigger")),
+            *(TimerTrigger(app, function, store) for function in app.functions_of("timerTrigger")),
+            *(ServiceBusTrigger(app, function) for function in app.functions_of("serviceBusTrigger")),
+        ]
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, app.stopping.set)
+        runner = web.AppRunner(server, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", port).start()
+        for listener in listeners:
+            tasks.create_task(listener.run())
+        orchestrations.resume()
         print(f"ready {origin}", flush=True)
-        await app.stopping.wait()
-        # What runs has 5 s to end. The server stays up meanwhile: a function may call its durable client.
-        asyncio.get_running_loop().call_later(5.0, os._exit, 0)
+        try:
+            await app.stopping.wait()
+        finally:
+            # What runs has 5 s to end. The server stays up meanwhile: a function may call its durable client.
+            asyncio.get_running_loop().call_later(5.0, os._exit, int(not app.stopping.is_set()))
+            app.stopping.set()  # for whatever swallows that it is cancelled
     await runner.cleanup()
 
 

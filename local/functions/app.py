@@ -1,22 +1,26 @@
 """The user's function app: its settings, its functions, and how one of them is called."""
 
 import asyncio
-import contextlib
 import importlib
 import inspect
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from azure.functions import FunctionRegister
+from azure.functions.meta import Datum, get_binding_registry
 
 logger = logging.getLogger("local.functions")
-SERVED = ("httpTrigger", "blobTrigger", "orchestrationTrigger", "activityTrigger", "durableClient")
+Result = TypeVar("Result")
+CONVERTERS: Any = get_binding_registry()  # type: ignore[no-untyped-call]
+TRIGGERS = ("http", "blob", "timer", "serviceBus", "orchestration", "activity")
+SERVED = ("durableClient", *(f"{kind}Trigger" for kind in TRIGGERS))
 
 
 class HostError(Exception):
@@ -34,12 +38,31 @@ def unsupported(what: str, function: str) -> HostError:
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the app. `trigger` is its binding as function.json would have it."""
+    """A function of the app. `trigger` is its binding as function.json would have it, `%NAME%` resolved."""
 
     name: str
     call: Callable[..., Any]
     trigger: dict[str, Any]
     client_parameters: list[str]
+
+    @property
+    def wanted(self) -> Any:
+        """The type that the trigger's parameter asks for, None where it does not say."""
+        return get_type_hints(self.call).get(self.trigger["name"])
+
+
+def setting(name: str, function: str) -> str:
+    """Return a setting that a function can't be served without."""
+    if name not in os.environ:
+        raise HostError(f"the setting {name} is missing (function {function})")
+    return os.environ[name]
+
+
+def connection(name: str, function: str) -> str:
+    """Return the connection string that a binding names."""
+    for parted in sorted(variable for variable in os.environ if variable.startswith(f"{name}__")):
+        raise unsupported(f"connection {parted}, an identity instead of a connection string", function)
+    return setting(name, function)
 
 
 def read_json(path: Path) -> Any:
@@ -66,18 +89,32 @@ def described(function: Any) -> Function:
     """Describe a function of the SDK, once it is clear that all its bindings are served."""
     name, call = function.get_function_name(), function.get_user_function()
     bindings = [binding.get_dict_repr() for binding in function.get_bindings()]
-    trigger = function.get_trigger().get_dict_repr()
     clients = [binding["name"] for binding in bindings if binding["type"] == "durableClient"]
     for binding in bindings:
         if binding["type"] not in SERVED and binding["name"] != "$return":
             raise unsupported(binding["type"], name)
     if function.get_setting("retry_policy"):
         raise unsupported("retry policy", name)
+    trigger = function.get_trigger().get_dict_repr()
+    for key, value in trigger.items():
+        if isinstance(value, str) and key != "route":
+            trigger[key] = re.sub("%([^%]+)%", lambda found: setting(found[1], name), value)
     if trigger["type"] == "orchestrationTrigger":
         trigger["name"] = "context"  # The SDK wraps an orchestrator in a function of this one parameter.
     if unfilled := set(inspect.signature(call).parameters) - {trigger["name"], *clients}:
         raise unsupported(f"parameter {min(unfilled)}, which no binding fills", name)
     return Function(name, call, trigger, clients)
+
+
+def decode(binding: str, value: Any, kind: str, metadata: dict[str, Datum] | None = None) -> Any:
+    """Make a function's argument with the SDK's own converter."""
+    return CONVERTERS.get(binding).decode(Datum(value, kind), trigger_metadata=metadata)
+
+
+def encode(binding: str, result: Any) -> Datum:
+    """Read what a function returned with the SDK's own converter."""
+    datum: Datum = CONVERTERS.get(binding).encode(result, expected_type=None)
+    return datum
 
 
 class App:
@@ -102,13 +139,23 @@ class App:
                 result = await function.call(**arguments)
             else:
                 result = await asyncio.to_thread(function.call, **arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             logger.exception("Executed %s (Failed)", function.name)
             raise InvocationError(f"{type(error).__name__}: {error}") from error
         logger.info("Executed %s (Succeeded)", function.name)
         return result
 
+    async def unless_stopping(self, work: Awaitable[Result]) -> Result | None:
+        """Return what `work` returns; None, and `work` is cancelled, once the host is to end."""
+        working, stop = asyncio.ensure_future(work), asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            stop.cancel()
+            working.cancel()
+            await asyncio.wait({working, stop})  # so that nothing is closed under it
+
     async def pause(self, seconds: float) -> None:
         """Wait, but no longer than until the host is to end."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+        await self.unless_stopping(asyncio.sleep(seconds))

@@ -1,84 +1,136 @@
 """Blob triggers: a container is scanned, and each version of a blob, by its ETag, runs the function once.
 
-As in the real host a version that fails five times ends in the queue `webjobs-blobtrigger-poison`. The
-Event Grid source is scanned too: Azurite sends no events.
+As in the real host a receipt in the storage account outlives any restart, and a version that fails five times
+ends in the queue `webjobs-blobtrigger-poison`. The Event Grid source is scanned too: Azurite sends no events.
 """
 
 import asyncio
 import contextlib
 import json
-import os
 import re
-from typing import get_type_hints
+import time
+from types import SimpleNamespace
+from typing import Any
 
-import azurefunctions.extensions.bindings.blob as bindings
-from azure.core.exceptions import AzureError, ResourceExistsError
-from azure.storage.blob import BlobClient, BlobProperties
+import azurefunctions.extensions.base as deferred
+import azurefunctions.extensions.bindings.blob  # noqa: F401 (registers its converters)
+from azure.core import MatchConditions
+from azure.core import exceptions as core
+from azure.functions import InputStream
+from azure.functions.meta import Datum
+from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from local.functions.app import App, Function, HostError, InvocationError, logger, unsupported
-from local.functions.store import Store
+from local.functions.app import App, Function, InvocationError, connection, decode, logger, unsupported
 
-SCAN_SECONDS = 0.5
+SCAN_SECONDS = 1.5
+SCAN_COST = 100  # A scan is followed by a pause of this many times its CPU time: 1 % of a core.
 CONCURRENT_BLOBS = 8
 PAUSES_SECONDS = (0.0, 0.2, 0.4, 0.6, 0.8)  # before each try
-POISON_QUEUE = "webjobs-blobtrigger-poison"
 
 
 class BlobTrigger:
-    """The trigger of one function, whose parameter is a `BlobClient`."""
+    """The trigger of one function, whose parameter is an `InputStream` or a type of the storage SDK."""
 
-    def __init__(self, app: App, store: Store, function: Function) -> None:
-        self._app, self._store, self._function = app, store, function
+    def __init__(self, app: App, function: Function) -> None:
+        self._app, self._function = app, function
         self._id = f"Host.Functions.{function.name}"
-        if not (path := re.fullmatch(r"([^/{}%]+)/\{\w+\}", function.trigger["path"])):
+        self._container_name, _, pattern = function.trigger["path"].partition("/")
+        literals = re.split(r"\{\w+\}", pattern or "{name}")
+        if re.search("[{}]", "".join(literals)):
             raise unsupported(f"blob path {function.trigger['path']}", function.name)
-        if (wanted := get_type_hints(function.call).get(function.trigger["name"])) is not bindings.BlobClient:
-            raise unsupported(f"blob as {getattr(wanted, '__name__', wanted)}", function.name)
-        self._connection, host = map(self._setting, (function.trigger["connection"], "AzureWebJobsStorage"))
-        # No retries of the SDK: the next scan is one.
-        self._container = ContainerClient.from_connection_string(self._connection, path[1], retry_total=0)
-        policy = TextBase64EncodePolicy()
-        self._poison = QueueClient.from_connection_string(host, POISON_QUEUE, message_encode_policy=policy)
+        self._prefix = literals[0]
+        # As in the real host, a parameter spans slashes.
+        self._pattern = re.compile(".+".join(map(re.escape, literals)), re.DOTALL)
+        self._is_deferred = deferred.get_binding_registry().check_supported_type(function.wanted)
+        if not self._is_deferred and function.wanted not in (None, InputStream):
+            raise unsupported(f"blob as {function.wanted.__name__}", function.name)
+        self._watched = connection(function.trigger["connection"], function.name)
+        self._host = connection("AzureWebJobsStorage", function.name)
         self._slots = asyncio.Semaphore(CONCURRENT_BLOBS)
 
-    def _setting(self, name: str) -> str:
-        if name not in os.environ:
-            raise HostError(f"the setting {name} is missing (function {self._function.name})")
-        return os.environ[name]
+    async def run(self) -> None:
+        """Find versions that have no receipt, until the host ends."""
+        open_container = ContainerClient.from_connection_string
+        async with (
+            # No retries of the SDK: the next scan is one.
+            open_container(self._watched, self._container_name, retry_total=0) as self._container,
+            open_container(self._host, "azure-webjobs-hosts") as self._receipts,
+            asyncio.TaskGroup() as versions,
+        ):
+            with contextlib.suppress(core.ResourceExistsError):
+                await self._receipts.create_container()
+            names = self._receipts.list_blob_names(name_starts_with=f"blobreceipts/local/{self._id}/")
+            self._seen = {name async for name in names}
+            while not self._app.stopping.is_set():
+                started = time.thread_time()
+                try:
+                    async for blob in self._container.list_blobs(name_starts_with=self._prefix):
+                        receipt = f'blobreceipts/local/{self._id}/"{blob.etag}"/{blob.container}/{blob.name}'
+                        if receipt not in self._seen and self._pattern.fullmatch(blob.name):
+                            self._seen.add(receipt)
+                            versions.create_task(self._process(blob, receipt))
+                except core.ResourceNotFoundError:
+                    pass  # Whoever uploads first creates the container.
+                except core.AzureError as error:
+                    logger.warning("The blobs of %s can't be listed: %s", self._id, error)
+                await self._app.pause(max(SCAN_SECONDS, SCAN_COST * (time.thread_time() - started)))
 
-    async def scan(self) -> None:
-        """Find versions that have not been seen, until the host ends."""
-        seen = set(self._store.receipts)
-        while not self._app.stopping.is_set():
-            try:
-                async for blob in self._container.list_blobs():
-                    version = f"{self._id}/{blob.etag}/{blob.container}/{blob.name}"
-                    if version not in seen:
-                        seen.add(version)
-                        self._app.tasks.create_task(self._process(blob, version))
-            except AzureError as error:
-                logger.warning("The blobs of %s can't be listed: %s", self._id, error)
-            await self._app.pause(SCAN_SECONDS)
-
-    async def _process(self, blob: BlobProperties, version: str) -> None:
+    async def _process(self, blob: BlobProperties, receipt: str) -> None:
         """Call the function until it succeeds, five times at most, then write the receipt."""
-        client = BlobClient.from_connection_string(self._connection, blob.container, blob.name)
-        for pause in PAUSES_SECONDS:
-            await self._app.pause(pause)
-            async with self._slots:
-                if self._app.stopping.is_set():
-                    return
-                with contextlib.suppress(InvocationError):
-                    await self._app.invoke(self._function, client)
-                    break
-        else:
-            logger.error("%s fails with the blob %s for good", self._id, blob.name)
-            message = {"Type": "BlobTrigger", "FunctionId": self._id, "BlobType": blob.blob_type}
-            message |= {"ContainerName": blob.container, "BlobName": blob.name, "ETag": blob.etag}
-            with contextlib.suppress(ResourceExistsError):
-                await self._poison.create_queue()
-            await self._poison.send_message(json.dumps(message))
-        self._store.add_receipt(version)
+        try:
+            for pause in PAUSES_SECONDS:
+                await self._app.pause(pause)
+                async with self._slots:
+                    if self._app.stopping.is_set():
+                        return
+                    value = await self._value(blob.name, f'"{blob.etag}"')
+                    with contextlib.suppress(InvocationError):
+                        await self._app.invoke(self._function, value)
+                        break
+            else:
+                await self._give_up(blob)
+            await self._receipts.upload_blob(receipt, b"", overwrite=True)
+        except (core.ResourceNotFoundError, core.ResourceModifiedError):
+            logger.info("The blob %s has changed or is gone: %s leaves it", blob.name, self._function.name)
+        except core.AzureError as error:
+            logger.warning("The blob %s is not done, and comes again: %s", blob.name, error)
+            self._seen.discard(receipt)
+
+    async def _value(self, name: str, etag: str) -> Any:
+        """Make the function's argument, if this version of the blob is still there."""
+        blob = self._container.get_blob_client(name)
+        unchanged: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        properties = await blob.get_blob_properties(**unchanged)
+        if self._is_deferred:
+            # What the real host hands to azurefunctions-extensions-bindings-blob, which makes its client.
+            where = {"Connection": self._function.trigger["connection"], "BlobName": name}
+            content = json.dumps({**where, "ContainerName": self._container_name}).encode()
+            data = SimpleNamespace(source="AzureStorageBlobs", version="1.0", content=content)
+            data.content_type = "application/json"
+            converter = deferred.get_binding_registry().get("blobTrigger")
+            datum = deferred.Datum(data, "model_binding_data")
+            return converter.decode(datum, trigger_metadata=None, pytype=self._function.wanted)
+        metadata = {
+            "BlobTrigger": f"{self._container_name}/{name}",
+            "Uri": blob.url,
+            "Properties": {"ContentLength": properties.size, "ETag": etag},
+            "Metadata": properties.metadata,
+        }
+        told = {name: Datum(json.dumps(value), "json") for name, value in metadata.items()}
+        content = await (await blob.download_blob(**unchanged)).readall()
+        return decode("blobTrigger", content, "bytes", told)
+
+    async def _give_up(self, blob: BlobProperties) -> None:
+        logger.error("%s fails with the blob %s for good", self._id, blob.name)
+        message = {"Type": "BlobTrigger", "FunctionId": self._id, "BlobType": blob.blob_type}
+        message |= {"ContainerName": blob.container, "BlobName": blob.name, "ETag": blob.etag}
+        name, policy = "webjobs-blobtrigger-poison", TextBase64EncodePolicy()
+        async with QueueClient.from_connection_string(
+            self._host, name, message_encode_policy=policy
+        ) as queue:
+            with contextlib.suppress(core.ResourceExistsError):
+                await queue.create_queue()
+            await queue.send_message(json.dumps(message))

@@ -1,30 +1,22 @@
 """Durable orchestrations: an orchestrator is replayed over its history until it is done.
 
-A step is saved before the next is taken, so after a kill the same history leads to the same end. The SDK
-gives out a task when it is yielded: without `task_all` and `task_any` one is under way at a time.
+What happens to an instance (a timer fires, an activity ends, an event is raised) is saved in its inbox, and
+one such event at a time is replayed and saved with what the orchestrator decides. So after a kill at any
+point the same history leads to the same end.
 """
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import web
-from azure.durable_functions.models.actions.ActionType import ActionType
-from azure.durable_functions.models.history.HistoryEventType import HistoryEventType
-from azure.functions.durable_functions import ActivityTriggerConverter
-from azure.functions.meta import Datum
+from azure.durable_functions.models.history.HistoryEventType import HistoryEventType as Kind
 
-from local.functions.app import App, HostError, InvocationError, logger, unsupported
-from local.functions.store import UNFINISHED, Instance, Store
+from local.functions.app import App, HostError, InvocationError, decode, encode, logger
+from local.functions.history import add_decisions, add_retry, open_events
+from local.functions.store import Event, Instance, Store
 
-PATH = "/runtime/webhooks/durabletask/"
-
-
-def client_binding(origin: str) -> str:
-    """JSON text that a durable client input binding hands to a function."""
-    management = {"id": "INSTANCEID", "statusQueryGetUri": f"{origin}{PATH}instances/INSTANCEID"}
-    binding = {"taskHubName": "local", "creationUrls": {}, "managementUrls": management}
-    return json.dumps({**binding, "rpcBaseUrl": origin + PATH})
+LONGEST_PAUSE = 30.0  # seconds; the laptop may be suspended meanwhile
 
 
 class Orchestrations:
@@ -32,127 +24,136 @@ class Orchestrations:
 
     def __init__(self, app: App, store: Store) -> None:
         self._app, self._store = app, store
+        self._running: dict[str, Instance] = {}
+        self._begun: dict[str, set[int]] = {}
         orchestrators, activities = map(app.functions_of, ("orchestrationTrigger", "activityTrigger"))
-        self._orchestrators = {f.trigger.get("orchestration") or f.name: f for f in orchestrators}
+        self.orchestrators = {f.trigger.get("orchestration") or f.name: f for f in orchestrators}
         self._activities = {f.trigger.get("activity") or f.name: f for f in activities}
 
     def resume(self) -> None:
         """Go on with every unfinished instance, after a restart."""
-        for instance in self._store.instances.values():
-            self._app.tasks.create_task(self._run(instance))
+        for instance in self._store.unfinished():
+            self._go_on(instance)
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Serve start and status of the extension's HTTP API; refuse by name what else is asked for."""
-        path = request.path.removeprefix(PATH).split("/")
-        match request.method, path, request.query_string:
-            case "POST", ["orchestrators", name, instance_id], "":
-                return self.start(name, instance_id, await request.text())
-            case "GET", ["instances", instance_id], "" if instance_id:
-                return self._status(instance_id)
-        message = f"not supported by the local Functions host: {request.method} {request.path_qs}"
-        logger.error(message)
-        return web.json_response({"Message": message}, status=501)
+    def start(self, name: str, instance_id: str, value: str) -> None:
+        """Begin an instance; a finished one of the same id is replaced. `value` is its input, a JSON text."""
+        instance = Instance(instance_id, name, value, datetime.now(UTC).isoformat())
+        self.receive(instance, Kind.EXECUTION_STARTED, Name=name, Input=value, Version="")
 
-    def start(self, name: str, instance_id: str, body: str) -> web.Response:
-        """Begin an instance of the orchestrator `name`; a finished one of the same id is replaced."""
-        if name not in self._orchestrators:
-            message = f"The function '{name}' doesn't exist, or is not an orchestrator function."
-            return web.json_response({"ExceptionMessage": message}, status=400)
-        existing = self._store.instances.get(instance_id)
-        if existing and existing.status in UNFINISHED:
-            message = f"An Orchestration instance with the status {existing.status} already exists."
-            return web.json_response({"Message": message}, status=409)
-        value = json.loads(body) if body else "null"  # The SDK's client sends a JSON text of a JSON text.
-        instance = Instance(instance_id, name, value, created=datetime.now(UTC).isoformat())
+    def find(self, instance_id: str) -> Instance | None:
+        """Return an instance as it is now."""
+        return self._running.get(instance_id) or self._store.find(instance_id)
+
+    def receive(self, instance: Instance, kind: Kind, **fields: Any) -> None:
+        """Keep for good what has happened to an instance, unless it has ended, and go on with it."""
+        if instance.is_finished:
+            return
+        event = {"EventType": int(kind), "EventId": -1, "Timestamp": datetime.now(UTC).isoformat()}
+        instance.inbox.append(event | fields)
         self._store.save(instance)
-        self._app.tasks.create_task(self._run(instance))
-        return web.json_response({"id": instance_id}, status=202)
+        if len(instance.inbox) == 1:  # Else it goes on already.
+            self._go_on(instance)
 
-    def _status(self, instance_id: str) -> web.Response:
-        instance = self._store.instances.get(instance_id)
-        if instance is None:
-            return web.Response(status=404)
-        times = [instance.created, *(outcome["Timestamp"] for outcome in instance.outcomes)]
-        answer = {"name": instance.name, "instanceId": instance.id, "runtimeStatus": instance.status}
-        answer |= {"createdTime": times[0], "lastUpdatedTime": times[-1]}
-        answer |= {"input": instance.input, "output": instance.output}
-        return web.json_response(answer, status=202 if instance.status in UNFINISHED else 200)
+    def _go_on(self, instance: Instance) -> None:
+        self._running[instance.id] = instance
+        self._app.tasks.create_task(self._advance(instance))
 
-    async def _run(self, instance: Instance) -> None:
-        """Replay, do what the orchestrator asks for, and so on until it is finished."""
-        while instance.status in UNFINISHED and not self._app.stopping.is_set():
-            if len(instance.actions) == len(instance.outcomes):
-                await self._replay(instance)
-            elif outcome := await self._outcome(instance.actions[-1]):
-                number = len(instance.outcomes)  # The SDK numbers its tasks in the order of the actions.
-                instance.outcomes.append(outcome | {"TaskScheduledId": number, "TimerId": number})
+    async def _advance(self, instance: Instance) -> None:
+        """Replay all that is in the inbox, and begin what the orchestrator asks for."""
+        while instance.inbox and not instance.is_finished:
+            if self._app.stopping.is_set():
+                return
+            await self._step(instance)
             self._store.save(instance)
+        begun = self._begun.setdefault(instance.id, set())
+        if instance.is_finished:
+            del self._running[instance.id], self._begun[instance.id]
+            return
+        for event in open_events(instance):
+            if event["EventId"] not in begun:
+                begun.add(event["EventId"])
+                begin = self._wait if event["EventType"] == Kind.TIMER_CREATED else self._perform
+                self._app.tasks.create_task(begin(instance, event))
 
-    async def _replay(self, instance: Instance) -> None:
-        """Run the orchestrator over its history, and note what it decides."""
+    async def _step(self, instance: Instance) -> None:
+        """Move an event from the inbox to the history, with all that follows from it."""
+        event = instance.inbox[0]
+        started = {**event, "EventType": int(Kind.ORCHESTRATOR_STARTED)}
+        # On a copy: what comes meanwhile is saved with the instance as it was.
+        after = replace(instance, history=[*map(dict, instance.history), started, event])
+        add_retry(after.history)
+        failure = None
         try:
-            if instance.name not in self._orchestrators:
-                raise HostError("it is no longer part of the app")
-            function = self._orchestrators[instance.name]
-            state = json.loads(await self._app.invoke(function, _context(instance)))
-            actions = [action for group in state["actions"] for action in group]
-            for action in actions:
-                if action["actionType"] not in (ActionType.CREATE_TIMER, ActionType.CALL_ACTIVITY):
-                    parts = [action, *action.get("compoundActions", [])]
-                    names = [ActionType(part["actionType"]).name.lower() for part in parts]
-                    raise unsupported(", ".join(names), instance.name)
-            if "customStatus" in state:
-                raise unsupported("custom status", instance.name)
-            if actions[: len(instance.actions)] != instance.actions:
-                raise HostError("it is not deterministic: its actions differ from its history")
-            instance.status = "Completed" if state["isDone"] else "Running"
-            if instance.status == "Running" and len(actions) == len(instance.actions):
-                raise HostError("it waits for nothing")
-            instance.actions, instance.output = actions, state.get("output")
-        except (InvocationError, HostError) as error:
-            message = str(error).split("\n\n$OutOfProcData$:")[0]
-            instance.status = "Failed"
-            instance.output = f"Orchestrator function '{instance.name}' failed: {message}"
-            logger.error("Instance %s: %s", instance.id, instance.output)
+            if event["EventType"] == Kind.EXECUTION_TERMINATED:
+                after.status, after.output = "Terminated", event["Reason"]
+            else:
+                failure = await self._replay(after)
+        except HostError as error:
+            failure = str(error)
+        if failure is not None:
+            after.status = "Failed"
+            after.output = f"Orchestrator function '{instance.name}' failed: {failure}"
+            logger.error("Instance %s: %s", instance.id, after.output)
+        del instance.inbox[0]
+        vars(instance).update(vars(after))
 
-    async def _outcome(self, action: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the event of an action's end; None of a timer that is not due yet."""
-        if action["actionType"] == ActionType.CREATE_TIMER:
-            left = (datetime.fromisoformat(action["fireAt"]) - datetime.now(UTC)).total_seconds()
-            if left > 0:
-                await self._app.pause(min(left, 30))  # The laptop may be suspended meanwhile.
-                return None
-            return _event(HistoryEventType.TIMER_FIRED)
-        name = action["functionName"]
+    async def _replay(self, instance: Instance) -> str | None:
+        """Take the orchestrator on by the newest event; return why it failed, if it has."""
+        if instance.name not in self.orchestrators:
+            raise HostError("it is no longer part of the app")
+        failure = None
+        try:
+            answer = await self._app.invoke(self.orchestrators[instance.name], _context(instance))
+        except InvocationError as error:
+            failure, _, answer = str(error).removeprefix("Exception: ").partition("\n\n$OutOfProcData$:")
+            if not answer:
+                raise HostError(failure) from error
+        state = json.loads(answer)
+        add_decisions(instance, state["actions"])
+        instance.status, instance.custom_status = "Running", state.get("customStatus")
+        if open_events(instance):
+            # As documented, no orchestration ends before its last task or timer that is not cancelled.
+            return None
+        if state["isDone"]:
+            instance.status, instance.output = "Completed", state.get("output")
+        return failure
+
+    async def _wait(self, instance: Instance, timer: Event) -> None:
+        while (left := (datetime.fromisoformat(timer["FireAt"]) - datetime.now(UTC)).total_seconds()) > 0:
+            await self._app.pause(min(left, LONGEST_PAUSE))
+            if self._app.stopping.is_set() or timer not in open_events(instance):
+                return
+        self.receive(instance, Kind.TIMER_FIRED, TimerId=timer["EventId"], FireAt=timer["FireAt"])
+
+    async def _perform(self, instance: Instance, task: Event) -> None:
+        number, name = task["EventId"], task["Name"]
         try:
             if name not in self._activities:
                 raise InvocationError("it doesn't exist, or is not an activity function")
-            value = ActivityTriggerConverter.decode(Datum(action["input"], "json"), trigger_metadata=None)
-            result = await self._app.invoke(self._activities[name], value)
-            text = str(ActivityTriggerConverter.encode(result, expected_type=None).value)
-        except (InvocationError, TypeError) as error:
+            value = decode("activityTrigger", task["Input"], "json")
+            result = encode("activityTrigger", await self._app.invoke(self._activities[name], value)).value
+        except (InvocationError, ValueError) as error:
             reason = f"Activity function '{name}' failed: {error}"
-            return _event(HistoryEventType.TASK_FAILED, Reason=reason, Details="")
-        return _event(HistoryEventType.TASK_COMPLETED, Result=text)
+            self.receive(instance, Kind.TASK_FAILED, TaskScheduledId=number, Reason=reason, Details="")
+        else:
+            self.receive(instance, Kind.TASK_COMPLETED, TaskScheduledId=number, Result=result)
 
 
 def _context(instance: Instance) -> str:
-    """Write what the extension hands to an orchestrator: of the history, the events that the SDK reads."""
-    started = _event(HistoryEventType.EXECUTION_STARTED, Timestamp=instance.created, Version="")
-    history = []
-    for event in [started, *instance.outcomes]:
-        history += [_event(HistoryEventType.ORCHESTRATOR_STARTED, Timestamp=event["Timestamp"]), event]
-    # Without `maximumShortTimerDuration`, as with the SQL backend, a timer of any length is one timer.
+    """Write what the extension hands to an orchestrator.
+
+    Without `maximumShortTimerDuration`, as with the SQL backend, a timer of any length is one timer.
+    """
+    starts = [
+        n for n, event in enumerate(instance.history) if event["EventType"] == Kind.ORCHESTRATOR_STARTED
+    ]
+    value = json.loads(instance.input)  # The SDK's client sends a JSON text of a JSON text.
     context = {
-        "history": [{**event, "IsPlayed": place < len(history) - 2} for place, event in enumerate(history)],
-        "input": instance.input,
+        "history": [{**event, "IsPlayed": n < starts[-1]} for n, event in enumerate(instance.history)],
+        "input": value if isinstance(value, str) else instance.input,
         "instanceId": instance.id,
-        "isReplaying": bool(instance.outcomes),
+        "isReplaying": len(starts) > 1,
         "parentInstanceId": None,
         "upperSchemaVersion": 2,
     }
     return json.dumps(context)
-
-
-def _event(kind: HistoryEventType, **fields: str) -> dict[str, Any]:
-    return {"EventType": int(kind), "EventId": -1, "Timestamp": datetime.now(UTC).isoformat(), **fields}

@@ -1,6 +1,13 @@
-"""The local Functions host, seen from outside: HTTP, Azurite, the durable SDK, signals and kills."""
+"""The Functions host, seen from outside: HTTP, Azurite, Service Bus, the durable SDK, signals and kills.
+
+With CONFORMANCE_FUNCTIONS_URL the tests judge the sample app (tests/local_cloud/sample_app) where it is
+served by `func start` or in Azure with the settings below, and CONFORMANCE_STORAGE and
+CONFORMANCE_SERVICE_BUS name its storage and its bus, which has a queue `sample` of two deliveries at most.
+Without it they start the stand-ins.
+"""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -10,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.servicebus import ServiceBusClient
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local import azurite
@@ -18,9 +26,12 @@ from local.process import Program, free_port
 HERE = Path(__file__).parent.parent
 ROOT = HERE.parents[1]
 SAMPLE = HERE / "sample_app"
-SETTINGS = {"FROM_SETTINGS": "settings", "FROM_BOTH": "settings"}
+SETTINGS = {"FROM_SETTINGS": "settings", "FROM_BOTH": "settings", "WATCHED": "uploads", "QUEUE": "sample"}
+USERS = {"reader": {"roles": ["Read"]}, "editor": {"roles": ["Read", "Write"]}}
 COMMAND = (sys.executable, "-m", "local.functions")
 TIMEOUT = 30.0
+URL = os.environ.get("CONFORMANCE_FUNCTIONS_URL")
+only_stand_in = pytest.mark.skipif(URL is not None, reason="needs the stand-in itself")
 
 
 def eventually(condition: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
@@ -33,36 +44,24 @@ def eventually(condition: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
 
 
 class Host:
-    """The host as a child process, with the file that the sample app writes its runs to."""
+    """The sample app where it is served; what ran it tells itself."""
 
-    def __init__(self, folder: Path, storage: str, **env: str) -> None:
-        self.folder, self.app = folder, folder / "app"
-        shutil.copytree(SAMPLE, self.app)
-        (self.app / "local.settings.json").write_text(json.dumps({"Values": SETTINGS}))
-        self.runs_file = folder / "runs"
-        self.env = {"RUNS": str(self.runs_file), "AzureWebJobsStorage": storage, "STORAGE": storage, **env}
-        self.runs_file.touch()
-        self.log: list[str] = []
-        self.start()
-
-    def start(self) -> "Host":
-        self.port = free_port()
-        arguments = ("--app", str(self.app), "--port", str(self.port), "--data", str(self.folder / "data"))
-        self.program = Program.module(
-            "functions",
-            "local.functions",
-            *arguments,
-            env=self.env,
-            on_line=lambda _, line: self.log.append(line),
-            ready=f"ready http://127.0.0.1:{self.port}",
-        )
-        self.program.wait_ready(TIMEOUT)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=TIMEOUT)
-        return self
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url, timeout=TIMEOUT)
+        self.url = url
 
     def runs(self, function: str, name: str | None = None) -> list[dict[str, Any]]:
-        runs = [json.loads(line) for line in self.runs_file.read_text().splitlines()]
+        runs = self.http.get("/api/runs").raise_for_status().json()
         return [run for run in runs if run["function"] == function and name in (None, run.get("name"))]
+
+    def open_gate(self, name: str) -> None:
+        self.http.post(f"/api/gates/{name}").raise_for_status()
+
+    def begin(self, orchestrator: str, instance: str, **value: Any) -> httpx.Response:
+        return self.http.post(f"/api/orchestrations/{orchestrator}/{instance}", json=value)
+
+    def act(self, instance: str, action: str) -> httpx.Response:
+        return self.http.put(f"/api/orchestrations/{instance}/{action}")
 
     def status(self, instance: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.http.get(f"/api/orchestrations/{instance}").raise_for_status().json()
@@ -73,14 +72,48 @@ class Host:
         eventually(lambda: self.status(instance)["runtimeStatus"] not in ("Pending", "Running"))
         return self.status(instance)
 
+
+class StandIn(Host):
+    """The stand-in as a child process, with the sample app unless there is an app in the folder."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
+        self.folder, self.app, self.data = folder, folder / "app", folder / "data"
+        if not self.app.exists():
+            shutil.copytree(SAMPLE, self.app, ignore=shutil.ignore_patterns("__pycache__"))
+            settings = {"Values": SETTINGS, "DevelopmentUsers": USERS}
+            (self.app / "local.settings.json").write_text(json.dumps(settings))
+        self.env = {"RUNS": str(folder), "BEAT": "0 0 0 1 1 *", **env}
+        self.log: list[str] = []
+        self.port = free_port()
+        super().__init__(f"http://127.0.0.1:{self.port}")
+        self.start()
+
+    def start(self) -> None:
+        arguments = ("--app", str(self.app), "--port", str(self.port), "--data", str(self.data))
+        self.program = Program.module(
+            "functions",
+            "local.functions",
+            *arguments,
+            env=self.env,
+            on_line=lambda _, line: self.log.append(line),
+            ready=f"ready {self.url}",
+        )
+        self.program.wait_ready(TIMEOUT)
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.log)
+
     def stop(self) -> None:
         self.http.close()
         self.program.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Connection string of an Azurite of this module's own."""
+    """Connection string of the storage account."""
+    if given := os.environ.get("CONFORMANCE_STORAGE"):
+        yield given
+        return
     ports = free_port(), free_port(), free_port()
     command = azurite.command(tmp_path_factory.mktemp("azurite"), *ports)
     program = Program("azurite", command, ready=azurite.READY).wait_ready(TIMEOUT)
@@ -88,15 +121,51 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program.kill()
 
 
-@pytest.fixture(scope="module")
-def host(storage: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    host = Host(tmp_path_factory.mktemp("host"), storage, FROM_BOTH="environment")
-    yield host
-    host.stop()
+@pytest.fixture(scope="session")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Connection string of the Service Bus."""
+    if given := os.environ.get("CONFORMANCE_SERVICE_BUS"):
+        yield given
+        return
+    folder, port = tmp_path_factory.mktemp("bus"), free_port()
+    queues = [
+        {"Name": name, "Properties": {"MaxDeliveryCount": 2, "LockDuration": "PT30S"}}
+        for name in ("sample", "other")
+    ]
+    namespaces = [{"Name": "ns", "Queues": queues}]
+    (folder / "config.json").write_text(json.dumps({"UserConfig": {"Namespaces": namespaces}}))
+    arguments = ("--port", str(port), "--config", str(folder / "config.json"), "--data", str(folder))
+    program = Program.module("service-bus", "local.service_bus", *arguments).wait_ready(TIMEOUT)
+    keys = "SharedAccessKeyName=any;SharedAccessKey=any="
+    yield f"Endpoint=sb://127.0.0.1:{port};{keys};UseDevelopmentEmulator=true;"
+    program.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def connections(storage: str, bus: str) -> dict[str, str]:
+    return {"AzureWebJobsStorage": storage, "STORAGE": storage, "BUS": bus}
+
+
+@pytest.fixture(scope="session")
+def host(connections: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    if URL:
+        yield Host(URL)
+        return
+    stand_in = StandIn(tmp_path_factory.mktemp("host"), **connections, FROM_BOTH="environment")
+    yield stand_in
+    stand_in.stop()
+
+
+@pytest.fixture(scope="session")
 def uploads(storage: str) -> Iterator[ContainerClient]:
     """The container that `on_upload` watches; it does not exist when the host starts."""
     with BlobServiceClient.from_connection_string(storage) as service:
-        yield service.get_container_client("uploads")
+        container = service.get_container_client("uploads")
+        container.create_container()
+        yield container
+
+
+@pytest.fixture(scope="session")
+def sender(bus: str) -> Iterator[Any]:
+    with ServiceBusClient.from_connection_string(bus) as client, client.get_queue_sender("sample") as sender:
+        yield sender

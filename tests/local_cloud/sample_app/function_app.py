@@ -1,39 +1,44 @@
-"""A function app of every kind of function that the local host serves."""
+"""A function app of every kind of trigger that the local host serves."""
 
-import datetime
+import asyncio
 import json
 import logging
 import os
-import pathlib
 import threading
-import time
 
 import azure.durable_functions as df
 import azure.functions as func
 import azurefunctions.extensions.bindings.blob as blob
+import orchestrations
+import runs
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-bp = df.Blueprint()
-RUNS = pathlib.Path(os.environ["RUNS"])
-
-
-def record(**run: object) -> None:
-    """Add a line to the file by which the tests see what ran."""
-    with RUNS.open("a") as runs:
-        runs.write(json.dumps(run) + "\n")
+app.register_functions(orchestrations.bp)
+PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
 
 
 def described(req: func.HttpRequest, function: str) -> func.HttpResponse:
+    headers = {name: req.headers.get(name) for name in ("X-Sample", PRINCIPAL, f"{PRINCIPAL}-NAME")}
     answer = {
         "function": function,
         "method": req.method,
         "url": req.url,
         "route": dict(req.route_params),
         "query": dict(req.params),
-        "header": req.headers.get("X-Sample"),
+        "headers": headers,
         "body": req.get_body().decode("latin-1"),
     }
     return func.HttpResponse(json.dumps(answer), mimetype="application/json")
+
+
+@app.route(route="runs", methods=["GET"])
+async def ran(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse(json.dumps(runs.recorded()), mimetype="application/json")
+
+
+@app.route(route="gates/{gate}", methods=["POST"])
+async def open_gate(req: func.HttpRequest) -> None:
+    (runs.FOLDER / req.route_params["gate"]).touch()
 
 
 @app.route(route="stems/{id}", methods=["GET", "DELETE"])
@@ -51,14 +56,44 @@ async def create_stem(req: func.HttpRequest) -> func.HttpResponse:
     return described(req, "create_stem")
 
 
+@app.route(route="jobs/{id:guid}/parts/{number:int}")
+async def part(req: func.HttpRequest) -> func.HttpResponse:
+    return described(req, "part")
+
+
+@app.route(route="files/{*path}")
+async def files(req: func.HttpRequest) -> func.HttpResponse:
+    return described(req, "files")
+
+
+@app.route(route="pages/{name?}")
+def pages(req: func.HttpRequest) -> func.HttpResponse:
+    return described(req, "pages")
+
+
+@app.route(auth_level=func.AuthLevel.FUNCTION)
+async def keyed(req: func.HttpRequest) -> func.HttpResponse:
+    return described(req, "keyed")
+
+
+@app.route(auth_level=func.AuthLevel.ADMIN)
+async def master(req: func.HttpRequest) -> func.HttpResponse:
+    return described(req, "master")
+
+
 @app.route()
-def thread(req: func.HttpRequest) -> func.HttpResponse:
-    return func.HttpResponse(threading.current_thread().name)
+def thread(req: func.HttpRequest) -> str:
+    return threading.current_thread().name
 
 
 @app.route()
 async def failing(req: func.HttpRequest) -> func.HttpResponse:
     raise ValueError("a fault of the app")
+
+
+@app.route()
+def leaving(req: func.HttpRequest) -> func.HttpResponse:
+    raise SystemExit(3)
 
 
 @app.route()
@@ -78,36 +113,72 @@ async def size(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route()
-async def settings(req: func.HttpRequest) -> func.HttpResponse:
+async def settings(req: func.HttpRequest) -> str:
     logging.getLogger("sample").info("a line of the app's own log")
-    return func.HttpResponse(f"{os.environ['FROM_SETTINGS']} {os.environ['FROM_BOTH']}")
+    return f"{os.environ['FROM_SETTINGS']} {os.environ['FROM_BOTH']}"
 
 
-@app.route()
-def slow(req: func.HttpRequest) -> func.HttpResponse:
-    record(function="slow")
-    while not RUNS.with_name("slow may end").exists():
-        time.sleep(0.05)
-    return func.HttpResponse("done")
+@app.route(route="slow/{gate}")
+def slow(req: func.HttpRequest) -> str:
+    gate = req.route_params["gate"]
+    runs.record(function="slow", name=gate)
+    runs.wait_for(gate)
+    return "done"
 
 
 @app.blob_trigger(
-    arg_name="client", path="uploads/{name}", connection="STORAGE", source=func.BlobSource.EVENT_GRID
+    arg_name="client", path="%WATCHED%/{name}", connection="STORAGE", source=func.BlobSource.EVENT_GRID
 )
 def on_upload(client: blob.BlobClient) -> None:
-    record(function="on_upload", name=client.blob_name)
+    runs.record(function="on_upload", name=client.blob_name)
     if "bad" in client.blob_name:
         raise ValueError("a blob that fails")
     content = client.download_blob().readall().decode()
-    record(function="on_upload done", name=client.blob_name, content=content)
+    runs.record(function="on_upload done", name=client.blob_name, content=content)
 
 
-@app.route(route="orchestrations/{name}/{id}", methods=["POST"])
+@app.blob_trigger(arg_name="stream", path="streams/{folder}/{name}.txt", connection="STORAGE")
+async def on_stream(stream: func.InputStream) -> None:
+    content = stream.read().decode()
+    runs.record(function="on_stream", name=stream.name, length=stream.length, content=content)
+
+
+@app.timer_trigger(arg_name="timer", schedule="%BEAT%")
+def beat(timer: func.TimerRequest) -> None:
+    runs.record(function="beat", past_due=timer.past_due)
+    runs.wait_for("beat may end")
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 0 3 1 jan *", run_on_startup=True)
+async def new_year(timer: func.TimerRequest) -> None:
+    status = timer.schedule_status
+    runs.record(function="new_year", past_due=timer.past_due, next=status and status["Next"])
+
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="%QUEUE%", connection="BUS")
+async def on_message(message: func.ServiceBusMessage) -> None:
+    text = message.get_body().decode()
+    runs.record(function="on_message", name=text, delivery=message.delivery_count)
+    if "bad" in text or ("once" in text and message.delivery_count == 1):
+        raise ValueError("a message that fails")
+    if "gated" in text:
+        await asyncio.to_thread(runs.wait_for, " ".join(text.split()[:2]))
+    told = {"id": message.message_id, "properties": message.application_properties}
+    runs.record(function="on_message done", name=text, subject=message.subject, **told)
+
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="%QUEUE%/$DeadLetterQueue", connection="BUS")
+def on_dead_letter(message: func.ServiceBusMessage) -> None:
+    reason = message.dead_letter_reason
+    runs.record(function="on_dead_letter", name=message.get_body().decode(), reason=reason)
+
+
+@app.route(route="orchestrations/{name}/{id?}", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     value = req.get_json()
     try:
-        started = await client.start_new(req.route_params["name"], req.route_params["id"], value)
+        started = await client.start_new(req.route_params["name"], req.route_params.get("id"), value)
     except Exception as error:  # noqa: BLE001 (the SDK raises nothing narrower)
         return func.HttpResponse(str(error), status_code=409)
     return client.create_check_status_response(req, started)
@@ -128,32 +199,15 @@ async def act(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> f
     instance_id = req.route_params["id"]
     actions = {
         "terminate": lambda: client.terminate(instance_id, "no longer wanted"),
-        "raise": lambda: client.raise_event(instance_id, "go"),
+        "decide": lambda: client.raise_event(instance_id, "decided", {"by": "me"}),
         "purge": lambda: client.purge_instance_history(instance_id),
         "history": lambda: client.get_status(instance_id, show_history=True),
         "all": client.get_status_all,
-        "start without an id": lambda: client.start_new("later"),
+        "rewind": lambda: client.rewind(instance_id, "again"),
+        "suspend": lambda: client.suspend(instance_id, "a pause"),
     }
     try:
-        await actions[req.route_params["action"]]()
+        answer = await actions[req.route_params["action"]]()
     except Exception as error:  # noqa: BLE001 (the SDK raises nothing narrower)
         return func.HttpResponse(str(error), status_code=409)
-    return func.HttpResponse()
-
-
-@bp.orchestration_trigger(context_name="context")
-def later(context: df.DurableOrchestrationContext):
-    wanted = context.get_input()
-    yield context.create_timer(context.current_utc_datetime + datetime.timedelta(seconds=wanted["seconds"]))
-    return (yield context.call_activity("work", wanted["name"]))
-
-
-@bp.activity_trigger(input_name="name")
-def work(name: str) -> dict[str, str]:
-    record(function="work", name=name)
-    while name.startswith("gated") and not RUNS.with_name("gate").exists():
-        time.sleep(0.05)
-    return {"worked on": name}
-
-
-app.register_functions(bp)
+    return func.HttpResponse(str(getattr(answer, "instances_deleted", answer)))

@@ -1,0 +1,99 @@
+"""Service Bus queue triggers: a message is completed once its function returns, abandoned if it raises."""
+
+import asyncio
+import json
+from typing import Any
+
+from azure.functions import Cardinality, ServiceBusMessage
+from azure.functions.meta import Datum
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import ServiceBusError
+
+from local.functions.app import App, Function, InvocationError, connection, decode, logger, unsupported
+
+CONCURRENT_MESSAGES = 16
+RENEWAL_SECONDS = 300  # As in the real host, a lock is renewed for five minutes at most.
+PAUSE_SECONDS = 1.0  # before a queue that can't be reached is tried again
+TOLD = """
+    message_id content_type correlation_id subject to reply_to partition_key lock_token sequence_number
+    enqueued_sequence_number enqueued_time_utc expires_at_utc dead_letter_reason dead_letter_error_description
+    dead_letter_source"""
+"""What is told of a message, in the words of azure-servicebus; the host's are the same in PascalCase."""
+
+
+class ServiceBusTrigger:
+    """The trigger of one function, whose parameter is a `ServiceBusMessage`."""
+
+    def __init__(self, app: App, function: Function) -> None:
+        self._app, self._function, trigger = app, function, function.trigger
+        refused = {
+            "a topic of Service Bus": "queueName" not in trigger,
+            "sessions of Service Bus": trigger.get("isSessionsEnabled"),
+            "batches of messages": trigger.get("cardinality") == Cardinality.MANY,
+            f"message as {function.wanted}": function.wanted not in (None, ServiceBusMessage),
+        }
+        for what in (what for what, is_asked in refused.items() if is_asked):
+            raise unsupported(what, function.name)
+        self._queue, slash, sub_queue = trigger["queueName"].lower().partition("/$")
+        self._sub_queue = ServiceBusSubQueue.DEAD_LETTER if sub_queue == "deadletterqueue" else None
+        if slash and not self._sub_queue:
+            raise unsupported(f"queue {trigger['queueName']}", function.name)
+        self._connection = connection(trigger["connection"], function.name)
+
+    async def run(self) -> None:
+        """Receive until the host ends; a queue that can't be reached is tried again and again."""
+        while not self._app.stopping.is_set():
+            try:
+                async with (
+                    ServiceBusClient.from_connection_string(self._connection) as client,
+                    client.get_queue_receiver(self._queue, sub_queue=self._sub_queue) as receiver,
+                    AutoLockRenewer(max_lock_renewal_duration=RENEWAL_SECONDS) as renewer,
+                ):
+                    await self._receive(receiver, renewer)
+            except ServiceBusError as error:
+                logger.warning("The queue %s can't be read: %s", self._queue, error)
+                await self._app.pause(PAUSE_SECONDS)
+
+    async def _receive(self, receiver: ServiceBusReceiver, renewer: AutoLockRenewer) -> None:
+        running: set[asyncio.Task[None]] = set()
+        try:
+            while not self._app.stopping.is_set():
+                if len(running) == CONCURRENT_MESSAGES:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                wanted = receiver.receive_messages(CONCURRENT_MESSAGES - len(running))
+                for message in await self._app.unless_stopping(wanted) or ():
+                    renewer.register(receiver, message)
+                    task = asyncio.create_task(self._process(receiver, message))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+        finally:
+            await asyncio.gather(*running)
+
+    async def _process(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+        settle = receiver.complete_message
+        try:
+            value = decode("serviceBusTrigger", b"".join(message.body), "bytes", _metadata(message))
+            await self._app.invoke(self._function, value)
+        except InvocationError:
+            settle = receiver.abandon_message
+        try:
+            await settle(message)
+        except (ServiceBusError, ValueError) as error:
+            logger.warning("A message of %s can't be settled, and comes again: %s", self._queue, error)
+
+
+def _metadata(message: ServiceBusReceivedMessage) -> dict[str, Datum]:
+    told: dict[str, Any] = {name.title().replace("_", ""): getattr(message, name) for name in TOLD.split()}
+    told["DeliveryCount"] = (message.delivery_count or 0) + 1  # AMQP counts failures, the host deliveries.
+    properties = message.application_properties or {}
+    told["UserProperties"] = {_plain(key): value for key, value in properties.items()}
+    told["ApplicationProperties"] = told["UserProperties"]
+    known = {name: value for name, value in told.items() if value is not None}
+    return {name: Datum(json.dumps(value, default=_plain), "json") for name, value in known.items()}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)
