@@ -1,18 +1,24 @@
 """The command `python -m local.service_bus`."""
 
 import argparse
+import asyncio
 import signal
 import sqlite3
 import sys
 import time
 from pathlib import Path
 
-from proton.handlers import EndpointStateHandler
-from proton.reactor import Container
-
-from local.service_bus.broker import Broker
+from local.service_bus.broker import Broker, ClientConnection
 from local.service_bus.config import load_queues
 from local.service_bus.store import QueueStore
+
+
+async def _serve(broker: Broker, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: ClientConnection(broker), "127.0.0.1", port)
+    broker.turn()
+    print("ready", flush=True)
+    await server.serve_forever()
 
 
 def main() -> None:
@@ -26,13 +32,10 @@ def main() -> None:
     try:
         arguments.data.mkdir(parents=True, exist_ok=True)
         queues = load_queues(arguments.config)
-        store = QueueStore(arguments.data / "queues.db", queues, lambda: time.time_ns() // 1_000_000)
-        container = Container(Broker(store), EndpointStateHandler())
-        container.listen(f"amqp://127.0.0.1:{arguments.port}")
+        store = QueueStore(arguments.data / "messages.db", queues, lambda: time.time_ns() // 1_000_000)
+        asyncio.run(_serve(Broker(store), arguments.port))
     except (ValueError, OSError, OverflowError, sqlite3.Error) as error:
         sys.exit(f"service_bus on port {arguments.port}, data in {arguments.data}: {error}")
-    print("ready", flush=True)
-    container.run()
 
 
 if __name__ == "__main__":

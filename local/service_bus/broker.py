@@ -1,51 +1,134 @@
 """The AMQP side: links, credit, deliveries and their settlement.
 
-proton runs one loop: it handles all events at hand, then comes to rest ("quiesced"), and only then reads
-and writes sockets. So what a turn of the loop stores is committed at its rest, in one transaction, before
-anything that acknowledges it can leave.
+proton is the protocol engine between bytes and events, asyncio brings the bytes. What one read of a socket
+brings is handled in one turn: stored, delivered to whom it is due, committed in one transaction, and only
+then is anything sent that acknowledges it.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import proton
-from proton import Delivery, Message, symbol
+from proton import Delivery, Event, symbol
 
 from local.service_bus.errors import RefusedError, UnsupportedError
-from local.service_bus.messages import encode, parse
+from local.service_bus.management import MANAGEMENT_SUFFIX, TOKEN_NODE, respond
+from local.service_bus.messages import MAX_MESSAGE_BYTES, encode, parse
 from local.service_bus.store import DEAD_LETTER_SUFFIX, QueueStore
 
-_TICK_SECONDS = 0.1  # how late what is due by itself may come, such as a scheduled message
 _SENDER_CREDIT = 1000
+_DISPOSITIONS = {
+    Delivery.ACCEPTED: "completed",
+    Delivery.RELEASED: "released",
+    Delivery.MODIFIED: "abandoned",
+    Delivery.REJECTED: "suspended",
+}
+_LONGEST_SLEEP_SECONDS = 10.0  # for clients that want heartbeats, and after a laptop's sleep
 
 
 class Broker:
-    """Handles the events of a proton container, beside proton's own EndpointStateHandler."""
+    """Joins the connections of all clients: what one sends is due to another, now or at its time."""
 
     def __init__(self, store: QueueStore) -> None:
-        self._store = store
-        self._outgoing: list[Any] = []  # links to receivers of messages or responses
+        self.store = store
+        self.connections: list[ClientConnection] = []
+        self.receivers: list[
+            Any
+        ] = []  # links on which messages are delivered; who waited longest comes first
+        self._alarm: asyncio.TimerHandle | None = None
+        self._due = store.next_due()
 
-    def on_reactor_init(self, event: Any) -> None:
-        """Start to tick."""
-        event.container.schedule(_TICK_SECONDS, self)
+    def turn(self) -> None:
+        """Do what is due, deliver, commit and send; wake up again when something is due."""
+        if self._due is not None and self._due <= self.store.clock():
+            self.store.advance()
+        for link in list(self.receivers):
+            self._deliver(link)
+        self.store.commit()
+        for connection in list(self.connections):
+            connection.flush()
+        if self._alarm:
+            self._alarm.cancel()
+        self._due = self.store.next_due()
+        delay = _LONGEST_SLEEP_SECONDS
+        if self._due is not None:
+            delay = min(delay, (self._due - self.store.clock()) / 1000)
+        self._alarm = asyncio.get_running_loop().call_later(delay, self.turn)
 
-    on_timer_task = on_reactor_init
+    def _deliver(self, link: Any) -> None:
+        delivered = False
+        while link.credit > 0 and (row := self.store.lock_next(link.node)):
+            link.delivery(row["lock_token"])
+            link.stream(encode(row))
+            link.advance()
+            delivered = True
+        if delivered:
+            self.receivers.remove(link)
+            self.receivers.append(link)
+        link.drained()  # gives back the credit of a receiver that drains, does nothing for others
 
-    def on_reactor_quiesced(self, event: Any) -> None:
-        """Do what is due, deliver, and commit what this turn brought."""
-        self._store.advance()
-        for link in [link for link in self._outgoing if link.node in self._store]:
-            while link.credit > 0 and (row := self._store.lock_next(link.node)):
-                link.delivery(row["lock_token"])
-                link.stream(encode(row))
-                link.advance()
-            link.drained()  # gives back the credit of a receiver that drains, does nothing for others
-        self._store.commit()
 
-    def on_link_remote_open(self, event: Any) -> None:
+class ClientConnection(asyncio.Protocol):
+    """One client's connection: handles what proton makes of its bytes."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._store = broker.store
+        self._socket: asyncio.Transport
+        self._engine = proton.Transport(proton.Transport.SERVER)
+        self._connection = proton.Connection()
+        self._connection.container = "local-service-bus"
+        self._events = proton.Collector()
+        self._connection.collect(self._events)
+        self._engine.bind(self._connection)
+        self._responses: list[Any] = []  # links on which the client reads responses to its requests
+        self._handlers: dict[Any, Callable[[Any], None]] = {
+            Event.CONNECTION_REMOTE_OPEN: lambda event: event.context.open(),
+            Event.SESSION_REMOTE_OPEN: lambda event: event.context.open(),
+            Event.LINK_REMOTE_OPEN: lambda event: self._open_link(event.context),
+            Event.LINK_REMOTE_CLOSE: lambda event: self._close(event.context),
+            Event.LINK_REMOTE_DETACH: lambda event: self._close(event.context),
+            Event.SESSION_REMOTE_CLOSE: lambda event: self._close(event.context),
+            Event.CONNECTION_REMOTE_CLOSE: lambda event: self._close(event.context),
+            Event.DELIVERY: lambda event: self._handle(event.context),
+        }
+
+    def connection_made(self, transport: Any) -> None:
+        """Take part in the broker's turns."""
+        self._socket = transport
+        self._broker.connections.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what came in one turn of the broker."""
+        rest = memoryview(data)
+        while rest and (capacity := self._engine.capacity()) > 0:
+            self._engine.push(bytes(rest[:capacity]))
+            rest = rest[capacity:]
+            while event := self._events.peek():
+                if handler := self._handlers.get(event.type):
+                    handler(event)
+                self._events.pop()
+        self._broker.turn()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client. The locks that it holds run out by themselves, as in Azure."""
+        self._broker.connections.remove(self)
+        self._close(self._connection)
+        self._engine.unbind()
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        self._engine.tick(asyncio.get_running_loop().time())
+        while (size := self._engine.pending()) > 0:
+            self._socket.write(self._engine.peek(size))
+            self._engine.pop(size)
+        if size < 0:
+            self._socket.close()
+
+    def _open_link(self, link: Any) -> None:
         """Accept a link, or refuse it: by a link without ends that is closed with the reason."""
-        link = event.link
         end = link.remote_source if link.is_sender else link.remote_target
         link.node = urlsplit(end.address or "").path.strip("/").lower()
         try:
@@ -58,23 +141,39 @@ class Broker:
             return
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
+        link.rcv_settle_mode = link.remote_rcv_settle_mode
+        link.max_message_size = MAX_MESSAGE_BYTES
         link.open()
-        if link.is_sender:
-            self._outgoing.append(link)
-        else:
+        if link.is_receiver:
             link.flow(_SENDER_CREDIT)
+        elif _takes_requests(link.node):
+            self._responses.append(link)
+        else:
+            self._broker.receivers.append(link)
 
-    def on_link_remote_close(self, event: Any) -> None:
-        """Forget a link. The locks of its receiver run out by themselves, as in Azure."""
-        self._outgoing = [link for link in self._outgoing if link != event.link]
+    def _check(self, link: Any) -> None:
+        entity = link.node.removesuffix(MANAGEMENT_SUFFIX)
+        if link.remote_target.type == proton.Terminus.COORDINATOR:
+            raise UnsupportedError("transactions")
+        if "/subscriptions/" in link.node:
+            raise UnsupportedError("topics and their subscriptions")
+        if link.is_sender and link.remote_snd_settle_mode == proton.Link.SND_SETTLED:
+            raise UnsupportedError("the receive mode receive-and-delete")
+        if link.is_sender and link.remote_source.filter.next():
+            raise UnsupportedError("sessions and other filters of a receiver")
+        if entity != TOKEN_NODE and entity not in self._store:
+            raise RefusedError("amqp:not-found", f"The messaging entity '{entity}' could not be found.")
+        if link.is_receiver and link.node.endswith(DEAD_LETTER_SUFFIX):
+            raise RefusedError("amqp:not-allowed", "Messages cannot be sent to a dead-letter queue.")
 
-    def on_transport_closed(self, event: Any) -> None:
-        """Forget the links of a connection that ended."""
-        self._outgoing = [link for link in self._outgoing if link.connection != event.connection]
+    def _close(self, endpoint: Any) -> None:
+        endpoint.close()
+        for links in (self._responses, self._broker.receivers):
+            links[:] = [link for link in links if endpoint not in (link, link.session, link.connection)]
 
-    def on_delivery(self, event: Any) -> None:
+    def _handle(self, delivery: Any) -> None:
         """Take in a message, a request, or the settlement of a message that was delivered."""
-        delivery, link = event.delivery, event.link
+        link = delivery.link
         if delivery.partial or not (delivery.updated if link.is_sender else delivery.readable):
             return
         try:
@@ -91,63 +190,26 @@ class Broker:
             delivery.update(Delivery.REJECTED)
         delivery.settle()
 
-    def _check(self, link: Any) -> None:
-        entity = link.node.removesuffix("/$management")
-        if link.is_sender and link.remote_snd_settle_mode == proton.Link.SND_SETTLED:
-            raise UnsupportedError("the receive mode receive-and-delete")
-        if link.is_sender and link.remote_source.filter.next():
-            raise UnsupportedError("sessions and other filters of a receiver")
-        if entity != "$cbs" and entity not in self._store:
-            raise RefusedError("amqp:not-found", f"The messaging entity '{entity}' could not be found.")
-        if link.is_receiver and link.node.endswith(DEAD_LETTER_SUFFIX):
-            raise RefusedError("amqp:not-allowed", "Messages cannot be sent to a dead-letter queue.")
-
     def _take_in(self, link: Any, size: int) -> None:
         encoded = link.recv(size) or b""
         link.advance()
         link.flow(1)
-        if link.node in self._store:
-            self._store.enqueue(link.node, parse(encoded))
+        if not _takes_requests(link.node):
+            for message in parse(encoded):
+                self._store.enqueue(link.node, message)
             return
-        request = Message()
-        request.decode(encoded)
-        response = self._respond(link.node, request)
-        for reply in self._outgoing:
+        response = respond(self._store, link.node, encoded)
+        for reply in self._responses:
             if reply.session == link.session and reply.node == link.node:
                 reply.send(response).settle()
 
-    def _respond(self, node: str, request: Message) -> Message:
-        if node == "$cbs":  # every token will do
-            accepted = {"status-code": proton.int32(202), "status-description": "Accepted"}
-            return Message(correlation_id=request.id, properties=accepted)
-        body, status = None, {"statusCode": proton.int32(200), "statusDescription": "OK"}
-        try:
-            operation = (request.properties or {}).get("operation")
-            if operation != "com.microsoft:renew-lock":
-                raise UnsupportedError(f"the management operation {operation}")
-            entity = node.removesuffix("/$management")
-            lock_tokens = [token.bytes_le.decode("latin-1") for token in request.body["lock-tokens"]]
-            ends = [proton.timestamp(self._store.renew(entity, lock_token)) for lock_token in lock_tokens]
-            body = {"expirations": proton.Array(proton.UNDESCRIBED, proton.Data.TIMESTAMP, *ends)}
-        except RefusedError as refused:
-            status = {"statusCode": proton.int32(refused.status), "statusDescription": str(refused)}
-            status["errorCondition"] = symbol(refused.condition)
-        return Message(correlation_id=request.id, properties=status, body=body)
-
     def _settle(self, delivery: Any, entity: str) -> None:
-        state, outcome = delivery.remote_state, delivery.remote
-        match state:
-            case Delivery.ACCEPTED:
-                self._store.complete(entity, delivery.tag)
-            case Delivery.RELEASED:
-                self._store.give_back(entity, delivery.tag, failed=False)
-            case Delivery.MODIFIED if outcome.undeliverable or outcome.annotations:
-                raise UnsupportedError("deferring a message, or changing it when it is abandoned")
-            case Delivery.MODIFIED:
-                self._store.give_back(entity, delivery.tag, failed=True)
-            case Delivery.REJECTED if not entity.endswith(DEAD_LETTER_SUFFIX):
-                info = (outcome.condition and outcome.condition.info) or {}
-                reason, description = info.get("DeadLetterReason"), info.get("DeadLetterErrorDescription")
-                self._store.dead_letter(entity, delivery.tag, reason, description)
-            case _:
-                raise UnsupportedError(f"the outcome {state} for a message of {entity}")
+        outcome = delivery.remote
+        disposition = "defered" if outcome.undeliverable else _DISPOSITIONS.get(delivery.remote_state, "")
+        changes = outcome.annotations or (outcome.condition and outcome.condition.info) or {}
+        named = {str(name): value for name, value in changes.items() if value is not None}
+        self._store.settle(entity, delivery.tag, disposition, named)
+
+
+def _takes_requests(node: str) -> bool:
+    return node == TOKEN_NODE or node.endswith(MANAGEMENT_SUFFIX)

@@ -24,6 +24,8 @@ class QueueSettings(_Section):
     requires_duplicate_detection: bool = False
     duplicate_detection_history_time_window: _Duration = Field(timedelta(minutes=10), le=timedelta(days=7))
     requires_session: Literal[False] = False
+    forward_to: Literal[""] = ""
+    forward_dead_lettered_messages_to: Literal[""] = ""
 
 
 class _Queue(_Section):

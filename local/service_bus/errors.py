@@ -10,6 +10,13 @@ class RefusedError(Exception):
         self.status = status
 
 
+class LockLostError(RefusedError):
+    """The lock of a message has ended, or the message was settled."""
+
+    def __init__(self) -> None:
+        super().__init__("com.microsoft:message-lock-lost", "The lock ended, or it was settled.", 410)
+
+
 class UnsupportedError(RefusedError):
     """Something that Azure Service Bus does and the stand-in does not."""
 

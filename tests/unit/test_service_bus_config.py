@@ -7,6 +7,8 @@ import pytest
 
 from local.service_bus.config import QueueSettings, load_queues
 
+CONFORMANCE_QUEUES = Path(__file__).parents[1] / "local_cloud" / "service_bus" / "queues.json"
+
 
 def load(folder: Path, *queues: dict[str, Any], **namespace: Any) -> dict[str, QueueSettings]:
     path = folder / "config.json"
@@ -25,6 +27,16 @@ def test_the_projects_own_queue_is_read() -> None:
     assert settings.lock_duration == timedelta(minutes=5)
     assert settings.max_delivery_count == 5
     assert settings.requires_duplicate_detection
+
+
+def test_the_queues_of_the_conformance_tests_are_within_the_emulators_limits() -> None:
+    for settings in load_queues(CONFORMANCE_QUEUES).values():
+        assert timedelta(seconds=5) <= settings.lock_duration <= timedelta(minutes=5)
+        assert 1 <= settings.max_delivery_count <= 10
+        assert settings.default_message_time_to_live is not None
+        assert timedelta(minutes=5) <= settings.default_message_time_to_live <= timedelta(hours=1)
+        window = settings.duplicate_detection_history_time_window
+        assert timedelta(seconds=20) <= window <= timedelta(minutes=5)  # Azure takes no less than 20 s
 
 
 def test_what_is_not_said_is_as_in_azure(tmp_path: Path) -> None:

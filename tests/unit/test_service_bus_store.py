@@ -3,11 +3,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from proton import Message
 
 from local.service_bus.config import QueueSettings
-from local.service_bus.errors import RefusedError
+from local.service_bus.errors import LockLostError, RefusedError, UnsupportedError
 from local.service_bus.messages import IncomingMessage
-from local.service_bus.store import DEAD_LETTER_SUFFIX, QueueStore
+from local.service_bus.store import DEAD_LETTER_SUFFIX, QueueStore, dead_letter_reason
 
 LOCK = 10_000
 WINDOW = 60_000
@@ -17,6 +18,7 @@ QUEUES = {
     "kept": QueueSettings(DefaultMessageTimeToLive="PT5S", DeadLetteringOnMessageExpiration=True),
     "dropped": QueueSettings(DefaultMessageTimeToLive="PT5S"),
 }
+A, B = (bytes(Message(body=body, inferred=True).encode()) for body in (b"a", b"b"))
 
 
 class Clock:
@@ -47,120 +49,141 @@ def lock(store: QueueStore, entity: str) -> sqlite3.Row:
     return row
 
 
+def settle(store: QueueStore, entity: str, disposition: str) -> None:
+    store.settle(entity, lock(store, entity)["lock_token"], disposition, {})
+
+
+def properties(row: sqlite3.Row) -> dict[str, object]:
+    message = Message()
+    message.decode(row["content"])
+    return message.properties
+
+
 def test_messages_are_locked_in_the_order_of_sending_and_only_once(store: QueueStore) -> None:
-    for content in (b"a", b"b"):
-        store.enqueue("jobs", IncomingMessage(content))
+    numbers = [store.enqueue("jobs", IncomingMessage(content)) for content in (A, B)]
     rows = [lock(store, "jobs"), lock(store, "jobs")]
-    assert [row["content"] for row in rows] == [b"a", b"b"]
+    assert [row["content"] for row in rows] == [A, B]
+    assert [row["sequence_number"] for row in rows] == numbers
     assert rows[0]["lock_token"] != rows[1]["lock_token"]
     assert store.lock_next("jobs") is None
 
 
 def test_a_lock_holds_until_its_end_and_not_longer(store: QueueStore, clock: Clock) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a"))
+    store.enqueue("jobs", IncomingMessage(A))
     row = lock(store, "jobs")
-    assert row["locked_until"] == clock.now + LOCK
+    assert store.next_due() == row["due_at"] == clock.now + LOCK
     clock.forward(LOCK - 1)
     store.advance()
     assert store.lock_next("jobs") is None
     clock.forward(1)
-    with pytest.raises(RefusedError, match="lock ended"):
-        store.complete("jobs", row["lock_token"])
+    for disposition in ("completed", "abandoned"):
+        with pytest.raises(LockLostError):
+            store.settle("jobs", row["lock_token"], disposition, {})
     store.advance()
     again = lock(store, "jobs")
     assert again["delivery_count"] == 1
-    with pytest.raises(RefusedError, match="lock ended"):
-        store.renew("jobs", row["lock_token"])
-    store.complete("jobs", again["lock_token"])
+    for entity, token in (("jobs", row["lock_token"]), ("unique", again["lock_token"])):
+        with pytest.raises(LockLostError):
+            store.renew(entity, token)
+    store.settle("jobs", again["lock_token"], "completed", {})
+    assert store.next_due() is None
 
 
 def test_a_renewed_lock_holds_for_another_duration(store: QueueStore, clock: Clock) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a"))
+    store.enqueue("jobs", IncomingMessage(A))
     row = lock(store, "jobs")
     clock.forward(LOCK - 1)
-    assert store.renew("jobs", row["lock_token"]) == clock.now + LOCK
+    assert store.renew("jobs", row["lock_token"]) == store.next_due() == clock.now + LOCK
     clock.forward(LOCK - 1)
     store.advance()
-    store.complete("jobs", row["lock_token"])
+    store.settle("jobs", row["lock_token"], "completed", {})
 
 
-def test_a_settled_message_cannot_be_settled_again(store: QueueStore) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a"))
+@pytest.mark.parametrize("disposition", ["completed", "released", "abandoned", "suspended"])
+def test_a_settled_message_cannot_be_settled_again(store: QueueStore, disposition: str) -> None:
+    store.enqueue("jobs", IncomingMessage(A))
     token = lock(store, "jobs")["lock_token"]
-    store.complete("jobs", token)
-    for settle in (
-        lambda: store.complete("jobs", token),
-        lambda: store.give_back("jobs", token, failed=False),
-        lambda: store.dead_letter("jobs", token, None, None),
-    ):
-        with pytest.raises(RefusedError, match="lock ended"):
-            settle()
+    store.settle("jobs", token, disposition, {})
+    with pytest.raises(LockLostError):
+        store.settle("jobs", token, disposition, {})
 
 
-def test_a_lock_belongs_to_its_queue(store: QueueStore) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a"))
-    with pytest.raises(RefusedError, match="lock ended"):
-        store.complete("unique", lock(store, "jobs")["lock_token"])
+@pytest.mark.parametrize("disposition", ["defered", ""])
+def test_an_unknown_disposition_is_refused_and_leaves_the_lock(store: QueueStore, disposition: str) -> None:
+    store.enqueue("jobs", IncomingMessage(A))
+    token = lock(store, "jobs")["lock_token"]
+    with pytest.raises(UnsupportedError, match=f"the disposition {disposition} for a message of jobs"):
+        store.settle("jobs", token, disposition, {})
+    store.settle("jobs", token, "completed", {})
 
 
 def test_a_failed_delivery_counts_and_one_given_back_unused_does_not(store: QueueStore) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a"))
-    for failed, count in ((False, 0), (True, 0), (False, 1)):
+    store.enqueue("jobs", IncomingMessage(A))
+    for disposition, count in (("released", 0), ("abandoned", 0), ("released", 1)):
         row = lock(store, "jobs")
         assert row["delivery_count"] == count
-        store.give_back("jobs", row["lock_token"], failed=failed)
+        store.settle("jobs", row["lock_token"], disposition, {})
+
+
+def test_changes_of_properties_stay(store: QueueStore) -> None:
+    store.enqueue("jobs", IncomingMessage(A))
+    store.settle("jobs", lock(store, "jobs")["lock_token"], "abandoned", {"tried": 1})
+    row = lock(store, "jobs")
+    assert properties(row) == {"tried": 1}
+    store.settle("jobs", row["lock_token"], "suspended", dead_letter_reason("why", "what exactly"))
+    dead = lock(store, "jobs" + DEAD_LETTER_SUFFIX)
+    reasons = {"DeadLetterReason": "why", "DeadLetterErrorDescription": "what exactly"}
+    assert properties(dead) == {"tried": 1, **reasons}
 
 
 @pytest.mark.parametrize("fails", ["abandoned", "lock ends"])
 def test_the_last_failed_delivery_dead_letters(store: QueueStore, clock: Clock, fails: str) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a"))
+    store.enqueue("jobs", IncomingMessage(A))
     for _ in range(2):
         assert store.lock_next("jobs" + DEAD_LETTER_SUFFIX) is None
-        token = lock(store, "jobs")["lock_token"]
+        row = lock(store, "jobs")
         if fails == "abandoned":
-            store.give_back("jobs", token, failed=True)
+            store.settle("jobs", row["lock_token"], "abandoned", {})
         else:
             clock.forward(LOCK)
         store.advance()
     assert store.lock_next("jobs") is None
-    row = lock(store, "jobs" + DEAD_LETTER_SUFFIX)
-    assert row["delivery_count"] == 2
-    assert row["dead_letter_reason"] == "MaxDeliveryCountExceeded"
+    dead = lock(store, "jobs" + DEAD_LETTER_SUFFIX)
+    assert dead["sequence_number"] == row["sequence_number"]
+    assert dead["delivery_count"] == 2
+    assert properties(dead)["DeadLetterReason"] == "MaxDeliveryCountExceeded"
 
 
 def test_a_dead_lettered_message_stays_until_it_is_completed(store: QueueStore, clock: Clock) -> None:
-    store.enqueue("kept", IncomingMessage(b"a"))
-    store.dead_letter("kept", lock(store, "kept")["lock_token"], "why", "what exactly")
+    store.enqueue("kept", IncomingMessage(A))
+    settle(store, "kept", "suspended")
     dead = "kept" + DEAD_LETTER_SUFFIX
     for count in range(12):
         clock.forward(WINDOW)
         store.advance()
         row = lock(store, dead)
-        assert row["delivery_count"] == count
-        assert (row["dead_letter_reason"], row["dead_letter_description"]) == ("why", "what exactly")
-        store.give_back(dead, row["lock_token"], failed=True)
-    store.complete(dead, lock(store, dead)["lock_token"])
+        assert (row["delivery_count"], row["time_to_live"]) == (count, 5_000)
+        store.settle(dead, row["lock_token"], "abandoned", {})
+    settle(store, dead, "completed")
     assert store.lock_next(dead) is None
+    assert store.next_due() is None
 
 
 def test_a_duplicate_is_dropped_within_the_window_and_not_after_it(store: QueueStore, clock: Clock) -> None:
-    message = IncomingMessage(b"a", message_id="m")
-    store.enqueue("unique", message)
+    message = IncomingMessage(A, message_id="m")
+    number = store.enqueue("unique", message)
     clock.forward(WINDOW - 1)
-    store.enqueue("unique", message)
-    store.complete("unique", lock(store, "unique")["lock_token"])
+    assert store.enqueue("unique", message) == number
+    settle(store, "unique", "completed")
     store.enqueue("unique", message)
     assert store.lock_next("unique") is None
     clock.forward(1)
-    store.enqueue("unique", message)
+    assert store.enqueue("unique", message) > number
     lock(store, "unique")
 
 
 def test_without_detection_or_without_id_nothing_is_dropped(store: QueueStore) -> None:
-    for queue, message in (
-        ("jobs", IncomingMessage(b"a", message_id="m")),
-        ("unique", IncomingMessage(b"a")),
-    ):
+    for queue, message in (("jobs", IncomingMessage(A, message_id="m")), ("unique", IncomingMessage(A))):
         for _ in range(2):
             store.enqueue(queue, message)
         lock(store, queue)
@@ -171,66 +194,104 @@ def test_a_scheduled_message_is_queued_at_its_time_behind_what_came_before(
     store: QueueStore, clock: Clock
 ) -> None:
     at = clock.now + 500
-    store.enqueue("jobs", IncomingMessage(b"scheduled", scheduled_at=at))
+    number = store.enqueue("jobs", IncomingMessage(B, scheduled_at=at))
+    assert store.next_due() == at
     clock.forward(499)
+    store.advance()
     assert store.lock_next("jobs") is None
-    store.enqueue("jobs", IncomingMessage(b"sent"))
+    store.enqueue("jobs", IncomingMessage(A, scheduled_at=clock.now - 1))  # that is, now
     clock.forward(1)
-    assert lock(store, "jobs")["content"] == b"sent"
+    store.advance()
+    assert lock(store, "jobs")["content"] == A
     row = lock(store, "jobs")
-    assert row["content"] == b"scheduled"
-    assert row["enqueued_at"] == at
+    assert (row["content"], row["enqueued_at"]) == (B, at)
+    assert row["sequence_number"] > number
 
 
-def test_a_time_in_the_past_means_now(store: QueueStore, clock: Clock) -> None:
-    store.enqueue("jobs", IncomingMessage(b"a", scheduled_at=clock.now - 1))
-    assert lock(store, "jobs")["enqueued_at"] == clock.now
+def test_scheduled_messages_are_cancelled_all_or_none(store: QueueStore, clock: Clock) -> None:
+    later = IncomingMessage(A, scheduled_at=clock.now + 500)
+    first, second = (store.enqueue("jobs", later) for _ in range(2))
+    active = store.enqueue("jobs", IncomingMessage(B))
+    for others in ([active], [active + 1], [store.enqueue("unique", later)]):
+        with pytest.raises(RefusedError, match=f"number {others[0]}"):
+            store.cancel("jobs", [first, *others])
+    store.cancel("jobs", [first, second])
+    assert [row["sequence_number"] for row in store.peek("jobs", 1, 9)] == [active]
 
 
 @pytest.mark.parametrize(("queue", "dead_lettered"), [("kept", True), ("dropped", False)])
 def test_a_message_expires(store: QueueStore, clock: Clock, queue: str, dead_lettered: bool) -> None:
-    store.enqueue(queue, IncomingMessage(b"old"))
+    store.enqueue(queue, IncomingMessage(A))
     clock.forward(4_999)
     store.advance()
-    store.give_back(queue, lock(store, queue)["lock_token"], failed=False)
+    settle(store, queue, "released")
+    assert store.next_due() == clock.now + 1
     clock.forward(1)
-    store.advance()
     assert store.lock_next(queue) is None
+    store.advance()
     row = store.lock_next(queue + DEAD_LETTER_SUFFIX)
-    assert (row and row["dead_letter_reason"]) == ("TTLExpiredException" if dead_lettered else None)
+    reason = properties(row)["DeadLetterReason"] if row else None
+    assert reason == ("TTLExpiredException" if dead_lettered else None)
+
+
+@pytest.mark.parametrize(("own", "lives"), [(None, 5_000), (2_000, 2_000), (9_000, 5_000)])
+def test_the_shorter_time_to_live_counts(
+    store: QueueStore, clock: Clock, own: int | None, lives: int
+) -> None:
+    store.enqueue("dropped", IncomingMessage(A, time_to_live=own))
+    assert store.next_due() == clock.now + lives
+    (row,) = store.peek("dropped", 1, 1)
+    assert row["time_to_live"] == lives
+
+
+def test_the_life_of_a_scheduled_message_begins_at_its_time(store: QueueStore, clock: Clock) -> None:
+    store.enqueue("dropped", IncomingMessage(A, scheduled_at=clock.now + 60_000))
+    clock.forward(60_000)
+    store.advance()
+    assert store.next_due() == clock.now + 5_000
 
 
 def test_a_locked_message_does_not_expire_before_it_is_given_back(store: QueueStore, clock: Clock) -> None:
-    store.enqueue("kept", IncomingMessage(b"a"))
+    store.enqueue("kept", IncomingMessage(A))
     token = lock(store, "kept")["lock_token"]
     clock.forward(6_000)
     store.advance()
-    store.give_back("kept", token, failed=False)
+    store.settle("kept", token, "released", {})
     store.advance()
     assert store.lock_next("kept") is None
-    assert lock(store, "kept" + DEAD_LETTER_SUFFIX)["dead_letter_reason"] == "TTLExpiredException"
+    assert properties(lock(store, "kept" + DEAD_LETTER_SUFFIX))["DeadLetterReason"] == "TTLExpiredException"
 
 
 def test_what_was_committed_is_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:
     store = QueueStore(tmp_path / "store.db", QUEUES, clock)
-    for content in (b"locked", b"waiting"):
+    for content in (A, B):
         store.enqueue("jobs", IncomingMessage(content))
     token = lock(store, "jobs")["lock_token"]
     store.commit()
-    store.enqueue("jobs", IncomingMessage(b"not committed"))
+    store.enqueue("jobs", IncomingMessage(A))  # and not committed
     store.close()
     store = QueueStore(tmp_path / "store.db", QUEUES, clock)
-    assert lock(store, "jobs")["content"] == b"waiting"
+    assert lock(store, "jobs")["content"] == B
     assert store.lock_next("jobs") is None
-    store.complete("jobs", token)
+    store.settle("jobs", token, "completed", {})
     store.close()
+
+
+def test_messages_of_a_queue_that_is_no_longer_configured_stop_the_start(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = QueueStore(tmp_path / "store.db", QUEUES, clock)
+    store.enqueue("jobs", IncomingMessage(A))
+    store.commit()
+    store.close()
+    others = {name: settings for name, settings in QUEUES.items() if name != "jobs"}
+    with pytest.raises(ValueError, match="a queue that is not configured: jobs"):
+        QueueStore(tmp_path / "store.db", others, clock)
 
 
 def test_a_number_is_never_given_out_twice(store: QueueStore) -> None:
     numbers = []
     for _ in range(2):
-        store.enqueue("jobs", IncomingMessage(b"a"))
-        row = lock(store, "jobs")
-        numbers.append(row["sequence_number"])
-        store.complete("jobs", row["lock_token"])
+        numbers.append(store.enqueue("jobs", IncomingMessage(A)))
+        settle(store, "jobs", "completed")
     assert numbers[1] > numbers[0]

@@ -1,44 +1,39 @@
-"""The Service Bus stand-in, by the real azure-servicebus client over a socket."""
+"""A Service Bus through the real azure-servicebus client: the stand-in, or the one that is given.
+
+CONFORMANCE_SERVICE_BUS is the connection string of Microsoft's emulator or of a namespace with the queues of
+queues.json. Then what can only be tried on the stand-in is skipped. The emulator takes 10 connections at a
+time, and each sender and receiver has one: so all tests share those that they need.
+"""
 
 import json
+import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from azure.servicebus import (
     ServiceBusClient,
     ServiceBusMessage,
+    ServiceBusMessageState,
     ServiceBusReceivedMessage,
     ServiceBusReceiver,
     ServiceBusSender,
-    ServiceBusSubQueue,
 )
 
 from local.process import Program, free_port
 
-QUEUES: dict[str, dict[str, object]] = {
-    "plain": {},
-    "twice": {"MaxDeliveryCount": 2},
-    "brief": {"LockDuration": "PT1S"},
-    # The SDK renews every half second: a shorter lock would test the machine's load.
-    "renewed": {"LockDuration": "PT4S"},
-    "unique": {"RequiresDuplicateDetection": True},
-    "expiring": {"DefaultMessageTimeToLive": "PT0.2S", "DeadLetteringOnMessageExpiration": True},
-    "forgetful": {"DefaultMessageTimeToLive": "PT0.2S"},
-    "deferring": {},
-}
-# Without a receiver that is open all the time, which would be given their messages or is of no use.
-APART: dict[str, dict[str, object]] = {"dying": {"LockDuration": "PT1S"}, "asynchronous": {}, "refused": {}}
-WAIT = 10.0
+QUEUES = Path(__file__).parent / "queues.json"
+EXTERNAL = os.environ.get("CONFORMANCE_SERVICE_BUS")
+WAIT = 15.0
+SHORT = 0.3 if EXTERNAL is None else 2.0  # how long an empty queue is listened to
 REFUSED = "not supported by the local Service Bus stand-in: "
 
 
-def write_config(folder: Path, queues: dict[str, dict[str, object]]) -> Path:
-    listed = [{"Name": name, "Properties": properties} for name, properties in queues.items()]
-    content = {"UserConfig": {"Namespaces": [{"Name": "ns", "Queues": listed}]}}
+def write_config(folder: Path, properties: dict[str, object]) -> Path:
+    queues = [{"Name": "q", "Properties": properties}]
     path = folder / "config.json"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "ns", "Queues": queues}]}}))
     return path
 
 
@@ -52,71 +47,128 @@ def connection_string(port: int) -> str:
     return f"Endpoint=sb://127.0.0.1:{port};{keys};UseDevelopmentEmulator=true;"
 
 
-class Bus:
-    """A client with a sender and a receiver for each queue, all open: to open one takes it a second."""
-
-    def __init__(
-        self,
-        port: int,
-        *queues: str,
-        only_send: tuple[str, ...] = (),
-        dead_letters: tuple[str, ...] = (),
-        **options: object,
-    ) -> None:
-        self.client = ServiceBusClient.from_connection_string(connection_string(port), **options)
-        dead = ServiceBusSubQueue.DEAD_LETTER
-        self._handlers = {
-            **{("send", queue): self.client.get_queue_sender(queue) for queue in queues + only_send},
-            **{("receive", queue): self.client.get_queue_receiver(queue) for queue in queues},
-            **{("dead", name): self.client.get_queue_receiver(name, sub_queue=dead) for name in dead_letters},
-        }
-        self._for_all(lambda handler: handler.__enter__())
-
-    def sender(self, queue: str) -> ServiceBusSender:
-        return self._handlers["send", queue]
-
-    def receiver(self, queue: str, *, dead_letters: bool = False) -> ServiceBusReceiver:
-        return self._handlers["dead" if dead_letters else "receive", queue]
-
-    def send(self, queue: str, *messages: ServiceBusMessage) -> None:
-        for message in messages:
-            self.sender(queue).send_messages(message)
-
-    def take(self, queue: str, *, dead_letters: bool = False) -> ServiceBusReceivedMessage:
-        receiver = self.receiver(queue, dead_letters=dead_letters)
-        message = receive_one(receiver)
-        receiver.complete_message(message)
-        return message
-
-    def is_empty(self, queue: str, *, dead_letters: bool = False) -> bool:
-        receiver = self.receiver(queue, dead_letters=dead_letters)
-        return receiver.receive_messages(1, max_wait_time=0.2) == []
-
-    def close(self) -> None:
-        self._for_all(lambda handler: handler.close())
-        self.client.close()
-
-    def _for_all(self, act: Callable[[ServiceBusSender | ServiceBusReceiver], object]) -> None:
-        with ThreadPoolExecutor(len(self._handlers)) as pool:
-            list(pool.map(act, self._handlers.values()))
-
-
 def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
     (message,) = receiver.receive_messages(1, max_wait_time=WAIT)
     return message
 
 
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    folder = tmp_path_factory.mktemp("service_bus")
-    number = free_port()
-    program = start(number, write_config(folder, QUEUES | APART), folder / "data").wait_ready()
-    yield number
+class Queue:
+    """A queue or its dead-letter queue, through one sender and one receiver that are opened when needed."""
+
+    def __init__(self, client: ServiceBusClient, name: str, opened: ExitStack, **options: object) -> None:
+        self.name = name
+        self._client, self._opened, self._options = client, opened, options
+        self._sender: ServiceBusSender | None = None
+        self._receiver: ServiceBusReceiver | None = None
+
+    @property
+    def sender(self) -> ServiceBusSender:
+        if self._sender is None:
+            self._sender = self._opened.enter_context(self._client.get_queue_sender(self.name))
+        return self._sender
+
+    @property
+    def receiver(self) -> ServiceBusReceiver:
+        if self._receiver is None:
+            receiver = self._client.get_queue_receiver(self.name, **self._options)
+            self._receiver = self._opened.enter_context(receiver)
+        return self._receiver
+
+    def close_receiver(self) -> None:
+        """Let another receiver have the messages: one that waited in vain once still has credit for one."""
+        self.receiver.close()
+        self._receiver = None
+
+    def send(self, *messages: ServiceBusMessage) -> None:
+        for message in messages:
+            self.sender.send_messages(message)
+
+    def receive(self) -> ServiceBusReceivedMessage:
+        return receive_one(self.receiver)
+
+    def take(self) -> ServiceBusReceivedMessage:
+        message = self.receive()
+        self.receiver.complete_message(message)
+        return message
+
+    def is_empty(self) -> bool:
+        return self.receiver.receive_messages(1, max_wait_time=SHORT) == []
+
+    def peek(self, most: int = 100) -> list[ServiceBusReceivedMessage]:
+        return self.receiver.peek_messages(most, sequence_number=1)
+
+    def drain(self) -> None:
+        """Remove what a test has left behind; wait for what is still locked."""
+        while left := self.peek():
+            scheduled = [m.sequence_number for m in left if m.state == ServiceBusMessageState.SCHEDULED]
+            if scheduled:
+                self.sender.cancel_scheduled_messages(scheduled)
+            for message in self.receiver.receive_messages(100, max_wait_time=1):
+                self.receiver.complete_message(message)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of the Service Bus under test."""
+    if EXTERNAL is not None:
+        yield EXTERNAL
+        return
+    port = free_port()
+    program = start(port, QUEUES, tmp_path_factory.mktemp("service_bus")).wait_ready()
+    yield connection_string(port)
     program.stop()
 
 
-@pytest.fixture(scope="module")
-def bus(port: int) -> Iterator[Bus]:
-    bus = Bus(port, *QUEUES, only_send=("dying",), dead_letters=("plain", "twice", "expiring", "forgetful"))
-    yield bus
-    bus.close()
+@pytest.fixture(scope="session")
+def client(service: str) -> Iterator[ServiceBusClient]:
+    retries = {} if EXTERNAL else {"retry_total": 0}
+    with ServiceBusClient.from_connection_string(service, **retries) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def named(client: ServiceBusClient) -> Iterator[Callable[[str], Queue]]:
+    queues: dict[str, Queue] = {}
+    with ExitStack() as opened:
+
+        def find(name: str) -> Queue:
+            if name not in queues:
+                queue, _slash, sub_queue = name.partition("/")
+                options = {"sub_queue": sub_queue} if sub_queue else {}
+                queues[name] = Queue(client, queue, opened, **options)
+            queues[name].drain()
+            return queues[name]
+
+        yield find
+
+
+@pytest.fixture
+def plain(named: Callable[[str], Queue]) -> Queue:
+    return named("plain")
+
+
+@pytest.fixture
+def plain_dead(named: Callable[[str], Queue]) -> Queue:
+    return named("plain/deadletter")
+
+
+@pytest.fixture
+def strict(named: Callable[[str], Queue]) -> Queue:
+    return named("strict")
+
+
+@pytest.fixture
+def strict_dead(named: Callable[[str], Queue]) -> Queue:
+    return named("strict/deadletter")
+
+
+@pytest.fixture
+def unique(named: Callable[[str], Queue]) -> Queue:
+    return named("unique")
+
+
+@pytest.fixture
+def only_stand_in() -> None:
+    """Skip what can only be tried on the stand-in."""
+    if EXTERNAL is not None:
+        pytest.skip("not for an external Service Bus")
