@@ -43,7 +43,9 @@ class Store:
         self._connection.executescript(SCHEMA)
         # SQLite writes 15 digits of a number, and lowers ASCII alone.
         self._connection.create_function("json_text", 1, _json_text, deterministic=True)
-        self._connection.create_function("lower_text", 1, str.lower, deterministic=True)
+        # It may see a number: SQLite takes for given what another condition asks of a property's kind.
+        lower = lambda value: str(value).lower()  # noqa: E731
+        self._connection.create_function("lower_text", 1, lower, deterministic=True)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

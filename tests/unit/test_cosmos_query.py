@@ -125,6 +125,7 @@ def ids(things, condition, **parameters):
         ("NOT CONTAINS(c.x, 'b')", "empty a note"),
         ("CONTAINS(c.x, 'ä')", ""),
         ("CONTAINS(c.x, 'ä', true)", "note"),
+        ("NOT CONTAINS(c.x, 'b', true) AND c.x != 'a'", "empty note"),
         ("ARRAY_CONTAINS(c.x, 1)", "array"),
         ("ARRAY_CONTAINS(c.x, '1')", ""),
         ("NOT ARRAY_CONTAINS(c.x, '1')", "array"),
