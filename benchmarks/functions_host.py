@@ -1,4 +1,4 @@
-"""The local Functions host: an empty HTTP function beside an empty aiohttp handler, and what it costs idle."""
+"""The local Functions host: an empty HTTP function beside an empty aiohttp handler, and its cost when idle."""
 
 import http.client
 import json

@@ -48,8 +48,7 @@ class Orchestrations:
         """Keep for good what has happened to an instance, unless it has ended, and go on with it."""
         if instance.is_finished:
             return
-        event = {"EventType": int(kind), "EventId": -1, "Timestamp": datetime.now(UTC).isoformat()}
-        instance.inbox.append(event | fields)
+        instance.inbox.append(_event(kind, datetime.now(UTC).isoformat(), **fields))
         self._store.save(instance)
         if len(instance.inbox) == 1:  # Else it goes on already.
             self._go_on(instance)
@@ -78,7 +77,7 @@ class Orchestrations:
     async def _step(self, instance: Instance) -> None:
         """Move an event from the inbox to the history, with all that follows from it."""
         event = instance.inbox[0]
-        started = {**event, "EventType": int(Kind.ORCHESTRATOR_STARTED)}
+        started = _event(Kind.ORCHESTRATOR_STARTED, event["Timestamp"])
         # On a copy: what comes meanwhile is saved with the instance as it was.
         after = replace(instance, history=[*map(dict, instance.history), started, event])
         add_retry(after.history)
@@ -137,6 +136,10 @@ class Orchestrations:
             self.receive(instance, Kind.TASK_FAILED, TaskScheduledId=number, Reason=reason, Details="")
         else:
             self.receive(instance, Kind.TASK_COMPLETED, TaskScheduledId=number, Result=result)
+
+
+def _event(kind: Kind, time: str, **fields: Any) -> Event:
+    return {"EventType": int(kind), "EventId": -1, "Timestamp": time, **fields}
 
 
 def _context(instance: Instance) -> str:

@@ -16,17 +16,19 @@ class Schedule:
 
     def __init__(self, expression: str) -> None:
         try:
-            texts = expression.split()
-            fields = [_numbers(place, texts[place]) for place, _ in zip(range(6), texts, strict=True)]
+            texts = zip(range(6), expression.split(), strict=True)
+            fields = [_numbers(place, text) for place, text in texts]
+            self._expression = " ".join(",".join(map(str, field)) for field in fields)
+            self.next(datetime.min)
         except ValueError as error:
-            raise ValueError(f"{expression!r} is no NCRONTAB expression of six fields") from error
-        self._expression = " ".join(",".join(map(str, field)) for field in fields)
+            message = f"{expression!r} is no NCRONTAB expression of six fields, or is never due"
+            raise ValueError(message) from error
         rest = zip(RANGES[1:], fields[1:], strict=True)
         self.is_frequent = len(fields[0]) > 1 and all(len(field) > high - low for (low, high), field in rest)
         """Whether it is due more than once a minute."""
 
     def next(self, after: datetime) -> datetime:
-        """Return the first time after `after`; ValueError where there is none."""
+        """Return the first time after `after`."""
         # Day of month and day of week must both fit: no `or` as in cron.
         times = croniter(self._expression, after, second_at_beginning=True, day_or=False)
         found: datetime = times.get_next(datetime)

@@ -31,7 +31,8 @@ class ServiceBusTrigger:
             "a topic of Service Bus": "queueName" not in trigger,
             "sessions of Service Bus": trigger.get("isSessionsEnabled"),
             "batches of messages": trigger.get("cardinality") == Cardinality.MANY,
-            f"message as {function.wanted}": function.wanted not in (None, ServiceBusMessage),
+            f"message as {getattr(function.wanted, '__name__', None)}": function.wanted
+            not in (None, ServiceBusMessage),
         }
         for what in (what for what, is_asked in refused.items() if is_asked):
             raise unsupported(what, function.name)

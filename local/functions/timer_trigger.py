@@ -30,7 +30,6 @@ class TimerTrigger:
         self._app, self._function, self._store, self._clock = app, function, store, clock
         try:
             self._schedule = Schedule(function.trigger["schedule"])
-            self._schedule.next(clock())
         except ValueError as error:
             raise HostError(f"{error} (function {function.name})") from None
         is_wanted = function.trigger.get("useMonitor") is not False

@@ -58,7 +58,7 @@ TIMER = "@app.timer_trigger(schedule='%NONE%', arg_name='timer')\ndef sweep(time
         (TIMER, "the setting NONE is missing (function sweep)"),
         (
             TIMER.replace("%NONE%", "never"),
-            "'never' is no NCRONTAB expression of six fields (function sweep)",
+            "'never' is no NCRONTAB expression of six fields, or is never due (function sweep)",
         ),
         ("raise RuntimeError('half written')", "half written"),
     ],
