@@ -8,7 +8,7 @@ time, and each sender and receiver has one: so all tests share those that they n
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,29 +55,32 @@ def receive_one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
 class Queue:
     """A queue or its dead-letter queue, through one sender and one receiver that are opened when needed."""
 
-    def __init__(self, client: ServiceBusClient, name: str, opened: ExitStack, **options: object) -> None:
-        self.name = name
-        self._client, self._opened, self._options = client, opened, options
+    def __init__(self, client: ServiceBusClient, name: str, **options: object) -> None:
+        self._client, self._name, self._options = client, name, options
         self._sender: ServiceBusSender | None = None
         self._receiver: ServiceBusReceiver | None = None
 
     @property
     def sender(self) -> ServiceBusSender:
         if self._sender is None:
-            self._sender = self._opened.enter_context(self._client.get_queue_sender(self.name))
+            self._sender = self._client.get_queue_sender(self._name)
         return self._sender
 
     @property
     def receiver(self) -> ServiceBusReceiver:
         if self._receiver is None:
-            receiver = self._client.get_queue_receiver(self.name, **self._options)
-            self._receiver = self._opened.enter_context(receiver)
+            self._receiver = self._client.get_queue_receiver(self._name, **self._options).__enter__()
         return self._receiver
 
     def close_receiver(self) -> None:
         """Let another receiver have the messages: one that waited in vain once still has credit for one."""
         self.receiver.close()
         self._receiver = None
+
+    def close(self) -> None:
+        for opened in (self._sender, self._receiver):
+            if opened is not None:
+                opened.close()
 
     def send(self, *messages: ServiceBusMessage) -> None:
         for message in messages:
@@ -129,17 +132,17 @@ def client(service: str) -> Iterator[ServiceBusClient]:
 @pytest.fixture(scope="session")
 def named(client: ServiceBusClient) -> Iterator[Callable[[str], Queue]]:
     queues: dict[str, Queue] = {}
-    with ExitStack() as opened:
 
-        def find(name: str) -> Queue:
-            if name not in queues:
-                queue, _slash, sub_queue = name.partition("/")
-                options = {"sub_queue": sub_queue} if sub_queue else {}
-                queues[name] = Queue(client, queue, opened, **options)
-            queues[name].drain()
-            return queues[name]
+    def find(name: str) -> Queue:
+        if name not in queues:
+            queue, _slash, sub_queue = name.partition("/")
+            queues[name] = Queue(client, queue, **({"sub_queue": sub_queue} if sub_queue else {}))
+        queues[name].drain()
+        return queues[name]
 
-        yield find
+    yield find
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(Queue.close, queues.values()))
 
 
 @pytest.fixture

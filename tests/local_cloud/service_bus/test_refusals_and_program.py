@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,6 @@ from azure.servicebus import (
     ServiceBusClient,
     ServiceBusMessage,
     ServiceBusReceivedMessage,
-    ServiceBusReceiver,
 )
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
@@ -47,6 +47,15 @@ def receive_deferred(client: ServiceBusClient) -> None:
         receiver.receive_deferred_messages([1])
 
 
+@pytest.fixture(scope="module")
+def refusals(client: ServiceBusClient) -> dict[Callable[[ServiceBusClient], None], BaseException | None]:
+    """What came of each attempt, made side by side: to open a link takes the client a second."""
+    attempts = (use_a_session, use_a_topic, receive_and_delete, receive_deferred)
+    with ThreadPoolExecutor(len(attempts)) as pool:
+        futures = {attempt: pool.submit(attempt, client) for attempt in attempts}
+    return {attempt: future.exception() for attempt, future in futures.items()}
+
+
 @pytest.mark.parametrize(
     ("attempt", "named"),
     [
@@ -57,10 +66,12 @@ def receive_deferred(client: ServiceBusClient) -> None:
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(
-    client: ServiceBusClient, attempt: Callable[[ServiceBusClient], None], named: str
+    refusals: dict[Callable[[ServiceBusClient], None], BaseException | None],
+    attempt: Callable[[ServiceBusClient], None],
+    named: str,
 ) -> None:
-    with pytest.raises(ServiceBusError, match=REFUSED + named):
-        attempt(client)
+    assert isinstance(refusals[attempt], ServiceBusError)
+    assert REFUSED + named in str(refusals[attempt])
 
 
 @pytest.mark.parametrize("without_link", [False, True])
@@ -92,10 +103,9 @@ class Killed:
         self._config = write_config(folder, properties)
         self.program: Program
         self.start()
-        self.client = ServiceBusClient.from_connection_string(
-            connection_string(self._port), retry_backoff_factor=0.1
-        )
-        self.sender = self.client.get_queue_sender("q")
+        to_it = connection_string(self._port)
+        self.client = ServiceBusClient.from_connection_string(to_it, retry_backoff_factor=0.1)
+        self.sender = ServiceBusClient.from_connection_string(to_it, retry_total=0).get_queue_sender("q")
         self.receiver = self.client.get_queue_receiver("q")
 
     def start(self) -> None:
@@ -122,8 +132,9 @@ class Killed:
 def killed(tmp_path: Path, request: pytest.FixtureRequest):
     killed = Killed(tmp_path, getattr(request, "param", {}))
     yield killed
-    killed.program.stop()
+    killed.sender.close()
     killed.client.close()
+    killed.program.stop()
 
 
 def test_a_kill_in_mid_stream_loses_no_message_and_no_lock(killed: Killed) -> None:
@@ -144,23 +155,17 @@ def test_a_kill_in_mid_stream_loses_no_message_and_no_lock(killed: Killed) -> No
     assert len(arrived) <= len(acknowledged) + 1
 
 
-def complete(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
-    receiver.complete_message(message)
-
-
-def abandon(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
-    receiver.abandon_message(message)
-
-
-@pytest.mark.parametrize(("settle", "left"), [(complete, []), (abandon, [1])])
-def test_a_message_that_was_received_before_a_restart_can_be_settled_after_it(
-    killed: Killed, settle: Callable[[ServiceBusReceiver, ServiceBusReceivedMessage], None], left: list[int]
-) -> None:
-    killed.send("held")
-    message = receive_one(killed.receiver)
+def test_messages_that_were_received_before_a_restart_can_be_settled_after_it(killed: Killed) -> None:
+    killed.send("completed", "abandoned", "dead-lettered")
+    completed, abandoned, dead_lettered = (receive_one(killed.receiver) for _ in range(3))
     killed.restart()
-    settle(killed.receiver, message)
-    assert [message.delivery_count for message in killed.receive_anew()] == left
+    killed.receiver.complete_message(completed)
+    killed.receiver.abandon_message(abandoned)
+    killed.receiver.dead_letter_message(dead_lettered)
+    with killed.client.get_queue_receiver("q", sub_queue="deadletter") as dead:
+        assert str(receive_one(dead)) == "dead-lettered"
+    left = [(str(message), message.delivery_count) for message in killed.receive_anew()]
+    assert left == [("abandoned", 1)]
 
 
 @pytest.mark.parametrize("killed", [{"LockDuration": "PT1S"}], indirect=True)
