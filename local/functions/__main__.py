@@ -14,10 +14,9 @@ from local.functions.app import App, HostError, load_functions, logger, read_jso
 from local.functions.blob_trigger import BlobTrigger
 from local.functions.durable import Orchestrations
 from local.functions.durable_api import PATH, DurableApi, client_binding
-from local.functions.http_callers import Callers
-from local.functions.http_trigger import add_http_triggers, body_limit
+from local.functions.http_trigger import BODY_LIMIT, Callers, add_http_triggers
 from local.functions.service_bus_trigger import ServiceBusTrigger
-from local.functions.store import Store
+from local.functions.table import Table
 from local.functions.timer_trigger import TimerTrigger
 
 # Several lines a request, or a scan every second.
@@ -51,16 +50,17 @@ def main() -> int:
 async def serve(directory: Path, port: int, data: Path) -> None:
     """Serve the app's triggers until a signal comes or one of the host's own tasks fails."""
     origin = f"http://127.0.0.1:{port}"
-    store, callers = Store(data), Callers(directory, data)
-    server = web.Application(client_max_size=body_limit())
+    timers, instances = Table(data, "timers"), Table(data, "instances")
+    callers = Callers(directory, data)
+    server = web.Application(client_max_size=BODY_LIMIT)
     async with asyncio.TaskGroup() as tasks:
         app = App(load_functions(directory), client_binding(origin), tasks)
-        orchestrations = Orchestrations(app, store)
-        server.router.add_route("*", PATH + "{rest:.*}", DurableApi(orchestrations, store).handle)
+        orchestrations = Orchestrations(app, instances)
+        server.router.add_route("*", PATH + "{rest:.*}", DurableApi(orchestrations).handle)
         add_http_triggers(server, app, read_json(directory / "host.json"), callers)
         listeners: list[BlobTrigger | TimerTrigger | ServiceBusTrigger] = [
             *(BlobTrigger(app, function) for function in app.functions_of("blobTrigger")),
-            *(TimerTrigger(app, function, store) for function in app.functions_of("timerTrigger")),
+            *(TimerTrigger(app, function, timers) for function in app.functions_of("timerTrigger")),
             *(ServiceBusTrigger(app, function) for function in app.functions_of("serviceBusTrigger")),
         ]
         for number in (signal.SIGTERM, signal.SIGINT):

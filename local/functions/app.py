@@ -111,12 +111,6 @@ def decode(binding: str, value: Any, kind: str, metadata: dict[str, Datum] | Non
     return CONVERTERS.get(binding).decode(Datum(value, kind), trigger_metadata=metadata)
 
 
-def encode(binding: str, result: Any) -> Datum:
-    """Read what a function returned with the SDK's own converter."""
-    datum: Datum = CONVERTERS.get(binding).encode(result, expected_type=None)
-    return datum
-
-
 class App:
     """The app's functions. All that the host does runs in `tasks`, until `stopping` is set."""
 
@@ -130,8 +124,14 @@ class App:
         """Functions with this type of trigger."""
         return [function for function in self._functions if function.trigger["type"] == trigger_type]
 
-    async def invoke(self, function: Function, value: Any) -> Any:
-        """Call a user function, a sync one in a thread; raise `InvocationError` where it raises."""
+    async def invoke(self, function: Function, value: Any, output: str | None = None) -> Any:
+        """Call a user function, a sync one in a thread; raise `InvocationError` where it raises.
+
+        Returns
+        -------
+        Datum, or None without `output`
+            What the SDK's own converter of the binding `output` makes of what the function returned.
+        """
         arguments = {function.trigger["name"]: value}
         arguments |= dict.fromkeys(function.client_parameters, self._client_binding)
         try:
@@ -139,11 +139,12 @@ class App:
                 result = await function.call(**arguments)
             else:
                 result = await asyncio.to_thread(function.call, **arguments)
+            datum = CONVERTERS.get(output).encode(result, expected_type=None) if output else None
         except (Exception, SystemExit) as error:
             logger.exception("Executed %s (Failed)", function.name)
             raise InvocationError(f"{type(error).__name__}: {error}") from error
         logger.info("Executed %s (Succeeded)", function.name)
-        return result
+        return datum
 
     async def unless_stopping(self, work: Awaitable[Result]) -> Result | None:
         """Return what `work` returns; None, and `work` is cancelled, once the host is to end."""

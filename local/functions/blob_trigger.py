@@ -9,16 +9,14 @@ import contextlib
 import json
 import re
 import time
-from types import SimpleNamespace
 from typing import Any
 
-import azurefunctions.extensions.base as deferred
-import azurefunctions.extensions.bindings.blob  # noqa: F401 (registers its converters)
+import azurefunctions.extensions.bindings.blob as bindings
 from azure.core import MatchConditions
 from azure.core import exceptions as core
 from azure.functions import InputStream
 from azure.functions.meta import Datum
-from azure.storage.blob import BlobProperties
+from azure.storage.blob import BlobClient, BlobProperties
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
@@ -32,7 +30,7 @@ PAUSES_SECONDS = (0.0, 0.2, 0.4, 0.6, 0.8)  # before each try
 
 
 class BlobTrigger:
-    """The trigger of one function, whose parameter is an `InputStream` or a type of the storage SDK."""
+    """The trigger of one function, whose parameter is an `InputStream` or a `BlobClient`."""
 
     def __init__(self, app: App, function: Function) -> None:
         self._app, self._function = app, function
@@ -41,11 +39,9 @@ class BlobTrigger:
         literals = re.split(r"\{\w+\}", pattern or "{name}")
         if re.search("[{}]", "".join(literals)):
             raise unsupported(f"blob path {function.trigger['path']}", function.name)
-        self._prefix = literals[0]
         # As in the real host, a parameter spans slashes.
         self._pattern = re.compile(".+".join(map(re.escape, literals)), re.DOTALL)
-        self._is_deferred = deferred.get_binding_registry().check_supported_type(function.wanted)
-        if not self._is_deferred and function.wanted not in (None, InputStream):
+        if function.wanted not in (None, InputStream, bindings.BlobClient):
             raise unsupported(f"blob as {function.wanted.__name__}", function.name)
         self._watched = connection(function.trigger["connection"], function.name)
         self._host = connection("AzureWebJobsStorage", function.name)
@@ -67,7 +63,7 @@ class BlobTrigger:
             while not self._app.stopping.is_set():
                 started = time.thread_time()
                 try:
-                    async for blob in self._container.list_blobs(name_starts_with=self._prefix):
+                    async for blob in self._container.list_blobs():
                         receipt = f'blobreceipts/local/{self._id}/"{blob.etag}"/{blob.container}/{blob.name}'
                         if receipt not in self._seen and self._pattern.fullmatch(blob.name):
                             self._seen.add(receipt)
@@ -104,15 +100,8 @@ class BlobTrigger:
         blob = self._container.get_blob_client(name)
         unchanged: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
         properties = await blob.get_blob_properties(**unchanged)
-        if self._is_deferred:
-            # What the real host hands to azurefunctions-extensions-bindings-blob, which makes its client.
-            where = {"Connection": self._function.trigger["connection"], "BlobName": name}
-            content = json.dumps({**where, "ContainerName": self._container_name}).encode()
-            data = SimpleNamespace(source="AzureStorageBlobs", version="1.0", content=content)
-            data.content_type = "application/json"
-            converter = deferred.get_binding_registry().get("blobTrigger")
-            datum = deferred.Datum(data, "model_binding_data")
-            return converter.decode(datum, trigger_metadata=None, pytype=self._function.wanted)
+        if self._function.wanted is bindings.BlobClient:
+            return BlobClient.from_connection_string(self._watched, self._container_name, name)
         metadata = {
             "BlobTrigger": f"{self._container_name}/{name}",
             "Uri": blob.url,

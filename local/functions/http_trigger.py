@@ -1,25 +1,70 @@
-"""HTTP triggers: requests in, `azure.functions` types between, responses out."""
+"""HTTP triggers: requests in, `azure.functions` types between, responses out.
 
+Keys: a function of the level `function` or `admin` wants one in `x-functions-key` or `?code=`, as in Azure
+and with `func start --enableAuth`. They lie in `keys.json` in the host's data folder.
+
+Users: `DevelopmentUsers`, beside `Values` in the app's local.settings.json (without that file:
+local.settings.sample.json), names them: {"editor": {"roles": ["Read", "Write"]}}. With the header
+`Authorization: Bearer editor` a caller is that user, in the X-MS-CLIENT-PRINCIPAL headers that the app reads;
+what a caller sends of these is dropped. With users the host sets WEBSITE_AUTH_ENABLED, as App Service does.
+"""
+
+import base64
+import hmac
+import json
 import os
 import re
+import secrets
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from azure.functions.meta import Datum
 from multidict import CIMultiDict
 
-from local.functions.app import App, InvocationError, decode, encode, logger
-from local.functions.http_callers import Callers
+from local.functions.app import App, Function, InvocationError, decode, read_json
 from local.functions.routes import route_of
 
+BODY_LIMIT = 100 * 1024**2  # bytes, as in the real host
+PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
 ENCODED = re.compile("(?:%(?!2F)[0-9A-F]{2})+", re.IGNORECASE)
 
 
-def body_limit() -> int:
-    """Return the largest request body in bytes, 100 MB unless the real host's setting says otherwise."""
-    return int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", 100 * 1024**2))
+class Callers:
+    """Who may call, and as whom. Made before the app is loaded, which reads WEBSITE_AUTH_ENABLED."""
+
+    def __init__(self, directory: Path, data: Path) -> None:
+        settings = read_json(directory / "local.settings.json") or read_json(
+            directory / "local.settings.sample.json"
+        )
+        self._users: Any = settings.get("DevelopmentUsers", {})
+        if self._users:
+            os.environ.setdefault("WEBSITE_AUTH_ENABLED", "True")
+        file = data / "keys.json"
+        self._keys = read_json(file) or {level: secrets.token_hex(32) for level in ("function", "admin")}
+        file.write_text(json.dumps(self._keys))
+
+    def may_call(self, request: web.Request, function: Function) -> bool:
+        """Return whether the function is open to anyone, or the request carries a key that it takes."""
+        level = function.trigger["authLevel"].value
+        given = (request.headers.get("x-functions-key") or request.query.get("code", "")).encode()
+        keys = [self._keys[name].encode() for name in {level, "admin"} & self._keys.keys()]
+        return level == "anonymous" or any(hmac.compare_digest(given, key) for key in keys)
+
+    def headers_of(self, request: web.Request) -> dict[str, str]:
+        """Return a request's headers as App Service Authentication hands them on."""
+        names = [name for name in request.headers if not name.upper().startswith(PRINCIPAL)]
+        headers = {name: ",".join(request.headers.getall(name)) for name in names}
+        scheme, _, user = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and user in self._users:
+            claims = [{"typ": "roles", "val": role} for role in self._users[user].get("roles", ())]
+            claims.append({"typ": "name", "val": user})
+            principal = {"auth_typ": "aad", "name_typ": "name", "role_typ": "roles", "claims": claims}
+            headers[PRINCIPAL] = base64.b64encode(json.dumps(principal).encode()).decode()
+            headers |= {f"{PRINCIPAL}-ID": user, f"{PRINCIPAL}-NAME": user, f"{PRINCIPAL}-IDP": "aad"}
+        return headers
 
 
 def add_http_triggers(server: web.Application, app: App, host_json: Any, callers: Callers) -> None:
@@ -48,8 +93,8 @@ def add_http_triggers(server: web.Application, app: App, host_json: Any, callers
             "params": _data(parameters),
             "body": Datum(await request.read(), "bytes"),
         }
-        call = app.invoke(function, decode("httpTrigger", value, "http"))
-        return await app.tasks.create_task(_answer(function.name, call))
+        call = app.invoke(function, decode("httpTrigger", value, "http"), "http")
+        return await app.tasks.create_task(_answer(call))
 
     server.router.add_route("*", "/{path:(?s:.*)}", handle)
 
@@ -58,17 +103,13 @@ def _data(values: Mapping[str, str]) -> dict[str, Datum]:
     return {name: Datum(value, "string") for name, value in values.items()}
 
 
-async def _answer(function: str, call: Any) -> web.Response:
+async def _answer(call: Awaitable[Datum]) -> web.Response:
     try:
-        result = await call
-        datum = Datum(None, None) if result is None else encode("http", result)
+        datum = await call
     except InvocationError:
         return web.Response(status=500)
-    except NotImplementedError:
-        logger.error("%s answers with a %s", function, type(result).__name__)
-        return web.Response(status=500)
-    if datum.type != "http":
-        return web.Response(status=204) if result is None else web.Response(text=datum.value)
+    if datum.type == "string":
+        return web.Response(text=datum.value)
     headers = CIMultiDict((name, value.value) for name, value in datum.value["headers"].items())
     for cookie in datum.value["cookies"] or ():
         headers.extend(("Set-Cookie", morsel.OutputString()) for morsel in cookie.values())

@@ -15,6 +15,7 @@ from local.functions.app import App, Function, InvocationError, connection, deco
 CONCURRENT_MESSAGES = 16
 RENEWAL_SECONDS = 300  # As in the real host, a lock is renewed for five minutes at most.
 PAUSE_SECONDS = 1.0  # before a queue that can't be reached is tried again
+DEAD_LETTERS = "/$deadletterqueue"
 TOLD = """
     message_id content_type correlation_id subject to reply_to partition_key lock_token sequence_number
     enqueued_sequence_number enqueued_time_utc expires_at_utc dead_letter_reason dead_letter_error_description
@@ -27,19 +28,18 @@ class ServiceBusTrigger:
 
     def __init__(self, app: App, function: Function) -> None:
         self._app, self._function, trigger = app, function, function.trigger
-        refused = {
-            "a topic of Service Bus": "queueName" not in trigger,
-            "sessions of Service Bus": trigger.get("isSessionsEnabled"),
-            "batches of messages": trigger.get("cardinality") == Cardinality.MANY,
-            f"message as {getattr(function.wanted, '__name__', None)}": function.wanted
-            not in (None, ServiceBusMessage),
-        }
-        for what in (what for what, is_asked in refused.items() if is_asked):
-            raise unsupported(what, function.name)
-        self._queue, slash, sub_queue = trigger["queueName"].lower().partition("/$")
-        self._sub_queue = ServiceBusSubQueue.DEAD_LETTER if sub_queue == "deadletterqueue" else None
-        if slash and not self._sub_queue:
-            raise unsupported(f"queue {trigger['queueName']}", function.name)
+        name = trigger.get("queueName", "").lower()
+        self._queue = name.removesuffix(DEAD_LETTERS)
+        self._sub_queue = ServiceBusSubQueue.DEAD_LETTER if name.endswith(DEAD_LETTERS) else None
+        for what, is_asked in (
+            ("a topic of Service Bus", not name),
+            ("a sub-queue but that of dead letters", "/$" in self._queue),
+            ("sessions of Service Bus", trigger.get("isSessionsEnabled")),
+            ("batches of messages", trigger.get("cardinality") == Cardinality.MANY),
+            ("a message but as ServiceBusMessage", function.wanted not in (None, ServiceBusMessage)),
+        ):
+            if is_asked:
+                raise unsupported(what, function.name)
         self._connection = connection(trigger["connection"], function.name)
 
     async def run(self) -> None:

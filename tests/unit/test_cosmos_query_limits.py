@@ -110,7 +110,7 @@ def test_several_properties_are_ordered_by_a_composite_index(things):
 
 
 def statements(things, query, **page):
-    """Run a query and return how SQLite reads the table for it."""
+    """Run a query and return its SQL with what SQLite makes of it."""
     store, _ = things
     seen = []
     store._connection.set_trace_callback(seen.append)
@@ -120,7 +120,7 @@ def statements(things, query, **page):
         store._connection.set_trace_callback(None)
     (statement,) = (each for each in seen if each.startswith("SELECT"))
     plan_of = store._connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-    return " ".join(row[3] for row in plan_of), result
+    return " ".join([statement, *(row[3] for row in plan_of)]), result
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,14 @@ def test_pages_are_found_by_an_index_and_not_sorted(things, clause, first, later
 
 def test_a_page_within_bounds_begins_where_the_last_one_ended(things):
     query = "SELECT * FROM c WHERE c.x >= 1 AND c.x < 9 ORDER BY c.x"
-    how, (_, token) = statements(things, query, size=2)
+    how, (_, token) = statements(things, query, size=3)
     bounds = "(partition=? AND kind_2e227822=? AND value_2e227822>? AND value_2e227822<?)"
     assert how.endswith(bounds)
-    how, (rows, _) = statements(things, query, size=2, token=token)
+    assert "AND value_2e227822 >= 1 AND" in how.replace(")", " AND")
+    how, (rows, _) = statements(things, query, size=3, token=token)
     assert how.endswith(bounds)
-    assert [row["x"] for row in rows] == [2.5, 3]
+    assert "AND value_2e227822 >= 2.5 AND" in how.replace(")", " AND")
+    assert [row["x"] for row in rows] == [3]
     how, _ = statements(things, "SELECT * FROM c WHERE c.x = 1 AND c.key = 'k1'")
     assert "kind_" in how
 

@@ -104,8 +104,8 @@ async def prepare(define) -> object:
         (topic, "a topic of Service Bus"),
         (sessions, "sessions of Service Bus"),
         (batch, "batches of messages"),
-        (message_text, "message as str"),
-        (sub_queue, "queue q/$Transfer"),
+        (message_text, "a message but as ServiceBusMessage"),
+        (sub_queue, "a sub-queue but that of dead letters"),
     ],
 )
 async def test_refused_by_name(define, what: str, monkeypatch) -> None:

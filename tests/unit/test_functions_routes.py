@@ -74,7 +74,7 @@ def test_a_route_serves_its_methods_alone() -> None:
 def test_the_more_specific_route_comes_first() -> None:
     ordered = ["a/stats", "a/stats/{y}", "a/{x:int}", "a/{x}", "a/{x}/b", "{x:alpha}/b", "{*rest}"]
     ranks = {template: route(template, "").rank for template in ordered}
-    assert sorted(reversed(ordered), key=lambda template: ranks[template]) == ordered
+    assert sorted(set(ordered), key=lambda template: ranks[template]) == ordered
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ import azure.functions as func
 import pytest
 
 from local.functions.app import App, Function
-from local.functions.schedule import Schedule
-from local.functions.store import Store
-from local.functions.timer_trigger import TimerTrigger
+from local.functions.table import Table
+from local.functions.timer_trigger import Schedule, TimerTrigger
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)  # a Tuesday
 PATIENCE = 10.0
@@ -90,7 +89,7 @@ class Timer:
             pauses = asyncio.Queue[float]()
             app.pause = pauses_of(app, pauses)  # type: ignore[method-assign]
             function = Function("f", self.function, self.trigger, [])
-            trigger = TimerTrigger(app, function, Store(self.folder), lambda: self.now)
+            trigger = TimerTrigger(app, function, Table(self.folder, "timers"), lambda: self.now)
             running = tasks.create_task(trigger.run())
             for step in steps:
                 await pauses.get()

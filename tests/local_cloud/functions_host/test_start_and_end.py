@@ -73,12 +73,12 @@ def test_an_app_that_can_not_be_served_is_refused_in_one_line(
 
 def test_a_fault_of_the_host_itself_ends_it(connections: dict[str, str], tmp_path: Path) -> None:
     host = StandIn(tmp_path, **connections, QUEUE="other")
-    with closing(sqlite3.connect(host.data / "host.sqlite")) as database:
+    with closing(sqlite3.connect(host.data / "instances.sqlite")) as database:
         host.begin("later", "broken", seconds=0.5, name="broken")
-        database.execute("DROP TABLE instances")
+        database.execute("DROP TABLE records")
     eventually(lambda: host.program.return_code is not None)
     assert host.program.return_code == 1
-    assert host.said("no such table: instances")
+    assert host.said("no such table: records")
     host.stop()
 
 

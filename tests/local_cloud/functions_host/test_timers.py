@@ -24,8 +24,8 @@ def host(connections: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 def pretend_status(host: StandIn, timer: str, updated: datetime, due: datetime) -> None:
     """Leave what a host leaves that ran long ago."""
     status = {"Last": updated.isoformat(), "Next": due.isoformat(), "LastUpdated": updated.isoformat()}
-    with closing(sqlite3.connect(host.data / "host.sqlite")) as database, database:
-        database.execute("INSERT OR REPLACE INTO timers VALUES (?, ?)", (timer, json.dumps(status)))
+    with closing(sqlite3.connect(host.data / "timers.sqlite")) as database, database:
+        database.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (timer, json.dumps(status)))
 
 
 def test_a_timer_runs_each_time_it_is_due(host: StandIn) -> None:

@@ -37,8 +37,13 @@ async def ran(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route(route="gates/{gate}", methods=["POST"])
-async def open_gate(req: func.HttpRequest) -> None:
+async def open_gate(req: func.HttpRequest) -> func.HttpResponse:
     (runs.FOLDER / req.route_params["gate"]).touch()
+    return func.HttpResponse(status_code=204)
+
+
+@app.route()
+async def nothing(req: func.HttpRequest) -> None: ...
 
 
 @app.route(route="stems/{id}", methods=["GET", "DELETE"])
