@@ -6,6 +6,7 @@ then is anything sent that acknowledges it.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ _DISPOSITIONS = {
     Delivery.MODIFIED: "abandoned",
     Delivery.REJECTED: "suspended",
 }
-_LONGEST_SLEEP_SECONDS = 10.0  # for clients that want heartbeats, and after a laptop's sleep
+_LONGEST_SLEEP = 10_000  # ms; for clients that want heartbeats, and after a laptop's sleep
 
 
 class Broker:
@@ -34,39 +35,37 @@ class Broker:
     def __init__(self, store: QueueStore) -> None:
         self.store = store
         self.connections: list[ClientConnection] = []
-        self.receivers: list[
-            Any
-        ] = []  # links on which messages are delivered; who waited longest comes first
+        self.receivers: list[Any] = []  # links to those who receive messages
         self._alarm: asyncio.TimerHandle | None = None
-        self._due = store.next_due()
+        self._alarm_at = math.inf
 
     def turn(self) -> None:
         """Do what is due, deliver, commit and send; wake up again when something is due."""
-        if self._due is not None and self._due <= self.store.clock():
+        now = self.store.clock()
+        if self.store.due_at <= now:
             self.store.advance()
-        for link in list(self.receivers):
+        for link in self.receivers:
             self._deliver(link)
+        self.receivers.sort(key=lambda link: link.credit == 0)  # who still waits comes before who was served
         self.store.commit()
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.flush()
-        if self._alarm:
-            self._alarm.cancel()
-        self._due = self.store.next_due()
-        delay = _LONGEST_SLEEP_SECONDS
-        if self._due is not None:
-            delay = min(delay, (self._due - self.store.clock()) / 1000)
-        self._alarm = asyncio.get_running_loop().call_later(delay, self.turn)
+        alarm_at = min(self.store.due_at, now + _LONGEST_SLEEP)
+        if alarm_at < self._alarm_at:
+            if self._alarm:
+                self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later((alarm_at - now) / 1000, self._wake)
+            self._alarm_at = alarm_at
+
+    def _wake(self) -> None:
+        self._alarm_at = math.inf
+        self.turn()
 
     def _deliver(self, link: Any) -> None:
-        delivered = False
         while link.credit > 0 and (row := self.store.lock_next(link.node)):
             link.delivery(row["lock_token"])
             link.stream(encode(row))
             link.advance()
-            delivered = True
-        if delivered:
-            self.receivers.remove(link)
-            self.receivers.append(link)
         link.drained()  # gives back the credit of a receiver that drains, does nothing for others
 
 

@@ -7,6 +7,7 @@ process loses nothing. `synchronous = NORMAL` leaves out the fsync per commit: a
 commits, never consistency.
 """
 
+import math
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS messages (
     delivery_count INTEGER NOT NULL DEFAULT 0,
     content BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS messages_in_order ON messages (entity, state, sequence_number);
+CREATE INDEX IF NOT EXISTS messages_ready ON messages (entity, sequence_number) WHERE state = 'active';
 CREATE INDEX IF NOT EXISTS messages_due ON messages (due_at) WHERE due_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS sent_ids (
     entity TEXT, message_id TEXT, sent_at INTEGER, sequence_number INTEGER, PRIMARY KEY (entity, message_id)
@@ -59,6 +60,7 @@ class QueueStore:
         self._db.executescript(_SCHEMA)
         self.commit = self._db.commit
         self.close = self._db.close
+        self.due_at: float = 0  # `advance` has nothing to do before
         self._known_empty: set[str] = set()  # spares a waiting receiver's query at each turn of the broker
         for (entity,) in self._db.execute("SELECT DISTINCT entity FROM messages"):
             if entity not in self:
@@ -81,9 +83,9 @@ class QueueStore:
             same = "SELECT sequence_number FROM sent_ids WHERE entity = ? AND message_id = ?"
             if first := self._db.execute(same, (queue, message.message_id)).fetchone():
                 return int(first["sequence_number"])
-        limit = settings.default_message_time_to_live
-        limits = (message.time_to_live, limit and limit // _MILLISECOND)
-        time_to_live = min((limit for limit in limits if limit), default=None)
+        longest = settings.default_message_time_to_live
+        lives = (message.time_to_live, longest and longest // _MILLISECOND)
+        time_to_live = min((life for life in lives if life), default=None)
         number = self._insert(queue, message.content, now, time_to_live, message.scheduled_at)
         if detects:
             sent = (queue, message.message_id, now, number)
@@ -109,16 +111,18 @@ class QueueStore:
         if entity in self._known_empty:
             return None
         now = self.clock()
+        lock_end = now + self._lock_duration(entity)
         # 16 ASCII characters: clients read the 16 bytes of a delivery tag as the GUID of the lock.
         lock_token = secrets.token_urlsafe(12)
         row: sqlite3.Row | None = self._db.execute(
             "UPDATE messages SET state = 'locked', lock_token = ?, due_at = ? WHERE sequence_number = ("
             " SELECT sequence_number FROM messages WHERE entity = ? AND state = 'active'"
             " AND (due_at IS NULL OR due_at > ?) ORDER BY sequence_number LIMIT 1) RETURNING *",
-            (lock_token, now + self._lock_duration(entity), entity, now),
+            (lock_token, lock_end, entity, now),
         ).fetchone()
         if row is None:
             self._known_empty.add(entity)
+        self.due_at = min(self.due_at, lock_end)
         return row
 
     def settle(self, entity: str, lock_token: str, disposition: str, changes: Mapping[str, Any]) -> None:
@@ -151,12 +155,6 @@ class QueueStore:
         self._db.execute("UPDATE messages SET due_at = ? WHERE sequence_number = ?", (end, number))
         return end
 
-    def next_due(self) -> int | None:
-        """Return when `advance` has something to do next, None if never."""
-        earliest = "SELECT MIN(due_at) FROM messages WHERE due_at IS NOT NULL"
-        due: int | None = self._db.execute(earliest).fetchone()[0]
-        return due
-
     def advance(self) -> None:
         """Do what is due: enqueue scheduled messages, end locks, expire messages."""
         now = self.clock()
@@ -173,6 +171,8 @@ class QueueStore:
                 self._bury(row, dead_letter_reason("TTLExpiredException", description))
             else:
                 self._remove([row["sequence_number"]])
+        earliest = "SELECT MIN(due_at) FROM messages WHERE due_at IS NOT NULL"
+        self.due_at = self._db.execute(earliest).fetchone()[0] or math.inf
 
     def _lock_duration(self, entity: str) -> int:
         return self._queues[entity.removesuffix(DEAD_LETTER_SUFFIX)].lock_duration // _MILLISECOND
@@ -194,17 +194,18 @@ class QueueStore:
             (queue, "scheduled" if is_later else "active", due_at, now, ttl, content),
         ).lastrowid
         assert number is not None
+        self.due_at = min(self.due_at, due_at or math.inf)
         self._known_empty.discard(queue)
         return number
 
     def _remove(self, numbers: Sequence[int]) -> None:
-        self._db.executemany(
-            "DELETE FROM messages WHERE sequence_number = ?", [(number,) for number in numbers]
-        )
+        of_number = "DELETE FROM messages WHERE sequence_number = ?"
+        self._db.executemany(of_number, [(number,) for number in numbers])
 
     def _unlock(self, row: sqlite3.Row, changes: Mapping[str, Any], *, failed_deliveries: int) -> None:
         expires = row["time_to_live"] is not None and row["entity"] in self._queues
         due_at = row["enqueued_at"] + row["time_to_live"] if expires else None
+        self.due_at = min(self.due_at, due_at or math.inf)
         content = with_properties(row["content"], changes)
         self._db.execute(
             "UPDATE messages SET state = 'active', lock_token = NULL, due_at = ?,"
