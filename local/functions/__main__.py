@@ -19,9 +19,6 @@ from local.functions.service_bus_trigger import ServiceBusTrigger
 from local.functions.table import Table
 from local.functions.timer_trigger import TimerTrigger
 
-# Several lines a request, or a scan every second.
-CHATTY = ("azure.core.pipeline.policies.http_logging_policy", "azure.servicebus")
-
 
 def main() -> int:
     """Read the command line and serve; return the exit status."""
@@ -32,30 +29,27 @@ def main() -> int:
     arguments = parser.parse_args()
     line = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format=line)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("azure").setLevel(logging.WARNING)  # several lines a request, and a scan each second
     try:
         asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.data.resolve()))
         return 0
-    except BaseExceptionGroup as errors:  # A task group wraps whatever ends the host.
-        error = errors
-        while isinstance(error, BaseExceptionGroup):
+    except Exception as error:  # noqa: BLE001 (whatever it is, one line says so)
+        while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         if not isinstance(error, HostError):
             logger.critical("The host fails", exc_info=error)
         print(f"local.functions: {error}".splitlines()[0], file=sys.stderr)
-    return 1
+        return 1
 
 
 async def serve(directory: Path, port: int, data: Path) -> None:
     """Serve the app's triggers until a signal comes or one of the host's own tasks fails."""
     origin = f"http://127.0.0.1:{port}"
-    timers, instances = Table(data, "timers"), Table(data, "instances")
-    callers = Callers(directory, data)
+    timers, callers = Table(data, "timers"), Callers(directory)
     server = web.Application(client_max_size=BODY_LIMIT)
     async with asyncio.TaskGroup() as tasks:
         app = App(load_functions(directory), client_binding(origin), tasks)
-        orchestrations = Orchestrations(app, instances)
+        orchestrations = Orchestrations(app, Table(data, "instances"))
         server.router.add_route("*", PATH + "{rest:.*}", DurableApi(orchestrations).handle)
         add_http_triggers(server, app, read_json(directory / "host.json"), callers)
         listeners: list[BlobTrigger | TimerTrigger | ServiceBusTrigger] = [

@@ -43,7 +43,7 @@ class Function:
     name: str
     call: Callable[..., Any]
     trigger: dict[str, Any]
-    client_parameters: list[str]
+    clients: list[str]  # parameters that want a durable client
 
     @property
     def wanted(self) -> Any:
@@ -52,17 +52,12 @@ class Function:
 
 
 def setting(name: str, function: str) -> str:
-    """Return a setting that a function can't be served without."""
-    if name not in os.environ:
-        raise HostError(f"the setting {name} is missing (function {function})")
-    return os.environ[name]
-
-
-def connection(name: str, function: str) -> str:
-    """Return the connection string that a binding names."""
-    for parted in sorted(variable for variable in os.environ if variable.startswith(f"{name}__")):
+    """Return a setting that a function can't be served without, such as a connection string."""
+    if name in os.environ:
+        return os.environ[name]
+    if parted := next((other for other in os.environ if other.startswith(f"{name}__")), None):
         raise unsupported(f"connection {parted}, an identity instead of a connection string", function)
-    return setting(name, function)
+    raise HostError(f"the setting {name} is missing (function {function})")
 
 
 def read_json(path: Path) -> Any:
@@ -88,13 +83,13 @@ def load_functions(directory: Path) -> list[Function]:
 def described(function: Any) -> Function:
     """Describe a function of the SDK, once it is clear that all its bindings are served."""
     name, call = function.get_function_name(), function.get_user_function()
+    if function.get_setting("retry_policy"):
+        raise unsupported("retry policy", name)
     bindings = [binding.get_dict_repr() for binding in function.get_bindings()]
-    clients = [binding["name"] for binding in bindings if binding["type"] == "durableClient"]
     for binding in bindings:
         if binding["type"] not in SERVED and binding["name"] != "$return":
             raise unsupported(binding["type"], name)
-    if function.get_setting("retry_policy"):
-        raise unsupported("retry policy", name)
+    clients = [binding["name"] for binding in bindings if binding["type"] == "durableClient"]
     trigger = function.get_trigger().get_dict_repr()
     for key, value in trigger.items():
         if isinstance(value, str) and key != "route":
@@ -115,25 +110,17 @@ class App:
     """The app's functions. All that the host does runs in `tasks`, until `stopping` is set."""
 
     def __init__(self, functions: Sequence[Function], client_binding: str, tasks: asyncio.TaskGroup) -> None:
-        self._functions = functions
-        self._client_binding = client_binding
-        self.tasks = tasks
-        self.stopping = asyncio.Event()
+        self._functions, self._client_binding = functions, client_binding
+        self.tasks, self.stopping = tasks, asyncio.Event()
 
     def functions_of(self, trigger_type: str) -> list[Function]:
         """Functions with this type of trigger."""
         return [function for function in self._functions if function.trigger["type"] == trigger_type]
 
     async def invoke(self, function: Function, value: Any, output: str | None = None) -> Any:
-        """Call a user function, a sync one in a thread; raise `InvocationError` where it raises.
-
-        Returns
-        -------
-        Datum, or None without `output`
-            What the SDK's own converter of the binding `output` makes of what the function returned.
-        """
+        """Call a user function, a sync one in a thread; return its result as the `output` binding's datum."""
         arguments = {function.trigger["name"]: value}
-        arguments |= dict.fromkeys(function.client_parameters, self._client_binding)
+        arguments |= dict.fromkeys(function.clients, self._client_binding)
         try:
             if inspect.iscoroutinefunction(function.call):
                 result = await function.call(**arguments)

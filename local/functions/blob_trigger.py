@@ -21,11 +21,12 @@ from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from local.functions.app import App, Function, InvocationError, connection, decode, logger, unsupported
+from local.functions.app import App, Function, InvocationError, decode, logger, setting, unsupported
 
 SCAN_SECONDS = 1.5
 SCAN_COST = 100  # A scan is followed by a pause of this many times its CPU time: 1 % of a core.
 CONCURRENT_BLOBS = 8
+POISON_QUEUE = "webjobs-blobtrigger-poison"
 PAUSES_SECONDS = (0.0, 0.2, 0.4, 0.6, 0.8)  # before each try
 
 
@@ -43,8 +44,8 @@ class BlobTrigger:
         self._pattern = re.compile(".+".join(map(re.escape, literals)), re.DOTALL)
         if function.wanted not in (None, InputStream, bindings.BlobClient):
             raise unsupported(f"blob as {function.wanted.__name__}", function.name)
-        self._watched = connection(function.trigger["connection"], function.name)
-        self._host = connection("AzureWebJobsStorage", function.name)
+        self._watched = setting(function.trigger["connection"], function.name)
+        self._host = setting("AzureWebJobsStorage", function.name)
         self._slots = asyncio.Semaphore(CONCURRENT_BLOBS)
 
     async def run(self) -> None:
@@ -102,24 +103,18 @@ class BlobTrigger:
         properties = await blob.get_blob_properties(**unchanged)
         if self._function.wanted is bindings.BlobClient:
             return BlobClient.from_connection_string(self._watched, self._container_name, name)
-        metadata = {
-            "BlobTrigger": f"{self._container_name}/{name}",
-            "Uri": blob.url,
-            "Properties": {"ContentLength": properties.size, "ETag": etag},
-            "Metadata": properties.metadata,
-        }
-        told = {name: Datum(json.dumps(value), "json") for name, value in metadata.items()}
+        told: dict[str, Any] = {"BlobTrigger": f"{self._container_name}/{name}", "Uri": blob.url}
+        told |= {"Properties": {"ContentLength": properties.size}, "Metadata": properties.metadata}
+        metadata = {name: Datum(json.dumps(value), "json") for name, value in told.items()}
         content = await (await blob.download_blob(**unchanged)).readall()
-        return decode("blobTrigger", content, "bytes", told)
+        return decode("blobTrigger", content, "bytes", metadata)
 
     async def _give_up(self, blob: BlobProperties) -> None:
         logger.error("%s fails with the blob %s for good", self._id, blob.name)
         message = {"Type": "BlobTrigger", "FunctionId": self._id, "BlobType": blob.blob_type}
         message |= {"ContainerName": blob.container, "BlobName": blob.name, "ETag": blob.etag}
-        name, policy = "webjobs-blobtrigger-poison", TextBase64EncodePolicy()
-        async with QueueClient.from_connection_string(
-            self._host, name, message_encode_policy=policy
-        ) as queue:
+        open_queue, policy = QueueClient.from_connection_string, TextBase64EncodePolicy()
+        async with open_queue(self._host, POISON_QUEUE, message_encode_policy=policy) as queue:
             with contextlib.suppress(core.ResourceExistsError):
                 await queue.create_queue()
             await queue.send_message(json.dumps(message))

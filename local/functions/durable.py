@@ -37,8 +37,7 @@ class Instance:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     seen: int = 0
-    begun: int = 0
-    """How many tasks this run of the host has begun."""
+    begun: int = 0  # How many tasks this run of the host has begun.
 
     @property
     def is_finished(self) -> bool:
@@ -96,7 +95,7 @@ class Orchestrations:
         """Let the orchestrator see one more event. What comes meanwhile is saved with the state before."""
         event = instance.events[instance.seen]
         after = replace(instance, seen=instance.seen + 1, tasks=[*map(dict, instance.tasks)])
-        failure = None
+        failure: str | None = None
         try:
             if event["EventType"] == Kind.EXECUTION_TERMINATED:
                 after.status, after.output = "Terminated", event["Reason"]
@@ -214,13 +213,13 @@ def _context(instance: Instance) -> str:
     for event in instance.events[: instance.seen]:
         history += [_event(Kind.ORCHESTRATOR_STARTED, event["Timestamp"]), event]
     value = json.loads(instance.input)  # The SDK's client sends a JSON text of a JSON text.
-    # Without `maximumShortTimerDuration`, as with the SQL backend, a timer of any length is one timer.
+    played = len(history) - 2
     context = {
-        "history": [{**event, "IsPlayed": n < len(history) - 2} for n, event in enumerate(history)],
+        "history": [{**event, "IsPlayed": place < played} for place, event in enumerate(history)],
         "input": value if isinstance(value, str) else instance.input,
-        "instanceId": instance.id,
-        "isReplaying": instance.seen > 1,
-        "parentInstanceId": None,
-        "upperSchemaVersion": 2,
+        "isReplaying": played > 0,
     }
-    return json.dumps(context)
+    # Without `maximumShortTimerDuration`, as with the SQL backend, a timer of any length is one timer.
+    return json.dumps(
+        context | {"instanceId": instance.id, "parentInstanceId": None, "upperSchemaVersion": 2}
+    )

@@ -14,11 +14,11 @@ PATH = "/runtime/webhooks/durabletask/"
 
 def client_binding(origin: str) -> str:
     """JSON text that a durable client input binding hands to a function."""
-    instance = f"{origin}{PATH}instances/INSTANCEID"
-    urls = {"statusQueryGetUri": instance, "purgeHistoryDeleteUri": instance}
-    urls |= {"sendEventPostUri": instance + "/raiseEvent/{eventName}"}
-    urls |= {"terminatePostUri": instance + "/terminate?reason={text}"}
-    binding = {"taskHubName": "local", "creationUrls": {}, "managementUrls": {"id": "INSTANCEID", **urls}}
+    url = f"{origin}{PATH}instances/INSTANCEID"
+    urls = {"id": "INSTANCEID", "statusQueryGetUri": url, "purgeHistoryDeleteUri": url}
+    urls |= {"sendEventPostUri": url + "/raiseEvent/{eventName}"}
+    urls |= {"terminatePostUri": url + "/terminate?reason={text}"}
+    binding = {"taskHubName": "local", "creationUrls": {}, "managementUrls": urls}
     return json.dumps({**binding, "rpcBaseUrl": origin + PATH})
 
 

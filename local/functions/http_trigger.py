@@ -1,12 +1,11 @@
-"""HTTP triggers: requests in, `azure.functions` types between, responses out.
+"""HTTP triggers: routes as in ASP.NET Core, `azure.functions` types between request and response.
 
-Keys: a function of the level `function` or `admin` wants one in `x-functions-key` or `?code=`, as in Azure
-and with `func start --enableAuth`. They lie in `keys.json` in the host's data folder.
-
-Users: `DevelopmentUsers`, beside `Values` in the app's local.settings.json (without that file:
-local.settings.sample.json), names them: {"editor": {"roles": ["Read", "Write"]}}. With the header
-`Authorization: Bearer editor` a caller is that user, in the X-MS-CLIENT-PRINCIPAL headers that the app reads;
-what a caller sends of these is dropped. With users the host sets WEBSITE_AUTH_ENABLED, as App Service does.
+Who calls is said beside `Values` in the app's local.settings.json (without that file:
+local.settings.sample.json). `FunctionKeys`: {"function": KEY, "admin": KEY} names what a function of these
+levels wants in `x-functions-key` or `?code=`, as in Azure and with `func start --enableAuth`.
+`DevelopmentUsers`: {"editor": {"roles": ["Read", "Write"]}} stands for App Service Authentication: with the
+header `Authorization: Bearer editor` a caller is that user in the X-MS-CLIENT-PRINCIPAL headers that the app
+reads; what a caller sends of these is dropped. Where there are users the host sets WEBSITE_AUTH_ENABLED.
 """
 
 import base64
@@ -14,9 +13,9 @@ import hmac
 import json
 import os
 import re
-import secrets
 import urllib.parse
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,27 +23,35 @@ from aiohttp import web
 from azure.functions.meta import Datum
 from multidict import CIMultiDict
 
-from local.functions.app import App, Function, InvocationError, decode, read_json
-from local.functions.routes import route_of
+from local.functions.app import App, Function, InvocationError, decode, read_json, unsupported
 
 BODY_LIMIT = 100 * 1024**2  # bytes, as in the real host
 PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
 ENCODED = re.compile("(?:%(?!2F)[0-9A-F]{2})+", re.IGNORECASE)
+PARAMETER = re.compile(r"\{(?P<all>\*{0,2})(?P<name>[A-Za-z_]\w*)(?P<rules>(:[^:{}?=]+)*)(?P<optional>\??)\}")
+WHOLE = re.compile("[-+]?[0-9]{1,19}")
+GUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE)
+CONSTRAINTS: dict[str, Any] = {
+    "int": lambda text: WHOLE.fullmatch(text) and -(2**31) <= int(text) < 2**31,
+    "long": lambda text: WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63,
+    "bool": lambda text: text.lower() in ("true", "false"),
+    "guid": GUID.fullmatch,
+    "alpha": re.compile("[A-Za-z]*").fullmatch,
+    "length": lambda text, low, high=None: low <= len(text) <= (high or low),
+    "minlength": lambda text, low: low <= len(text),
+    "maxlength": lambda text, high: len(text) <= high,
+}
 
 
 class Callers:
     """Who may call, and as whom. Made before the app is loaded, which reads WEBSITE_AUTH_ENABLED."""
 
-    def __init__(self, directory: Path, data: Path) -> None:
-        settings = read_json(directory / "local.settings.json") or read_json(
-            directory / "local.settings.sample.json"
-        )
-        self._users: Any = settings.get("DevelopmentUsers", {})
+    def __init__(self, directory: Path) -> None:
+        names = ("local.settings.json", "local.settings.sample.json")
+        settings: dict[str, Any] = next(filter(None, (read_json(directory / name) for name in names)), {})
+        self._users, self._keys = settings.get("DevelopmentUsers", {}), settings.get("FunctionKeys", {})
         if self._users:
             os.environ.setdefault("WEBSITE_AUTH_ENABLED", "True")
-        file = data / "keys.json"
-        self._keys = read_json(file) or {level: secrets.token_hex(32) for level in ("function", "admin")}
-        file.write_text(json.dumps(self._keys))
 
     def may_call(self, request: web.Request, function: Function) -> bool:
         """Return whether the function is open to anyone, or the request carries a key that it takes."""
@@ -67,6 +74,51 @@ class Callers:
         return headers
 
 
+@dataclass(frozen=True)
+class Route:
+    """A function's path. Of two that fit, the one of the lower `rank` is the more specific."""
+
+    function: Function
+    pattern: re.Pattern[str]
+    checks: list[tuple[str, Callable[..., object], list[int]]]  # parameter, constraint, its numbers
+    rank: list[int]
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """Return the route parameters of a request that this route serves."""
+        methods = [allowed.value for allowed in self.function.trigger.get("methods", ())]
+        found = self.pattern.fullmatch(path)
+        if not found or (methods and method not in methods):
+            return None
+        values = {name: value for name, value in found.groupdict().items() if value}
+        checks = [check(values[name], *numbers) for name, check, numbers in self.checks if name in values]
+        return values if all(checks) else None
+
+
+def route_of(function: Function, prefix: str) -> Route:
+    """Read the route of an HTTP trigger: literals, `{x}`, `{x:rule}`, and at the end `{x?}` or `{*x}`."""
+    pattern, checks, rank = "", [], []
+    for segment in filter(None, f"{prefix}/{function.trigger.get('route') or function.name}".split("/")):
+        found = PARAMETER.fullmatch(segment)
+        if pattern.endswith("?") or (not found and "{" in segment):
+            raise unsupported(f"route segment {segment}", function.name)
+        if not found:
+            pattern += "/" + re.escape(segment)
+            rank.append(0)
+            continue
+        for rule in found["rules"].split(":")[1:]:
+            check: Any = CONSTRAINTS.get(rule.partition("(")[0])
+            numbers = [*map(int, re.findall(r"\d+", rule))]
+            try:
+                check("", *numbers)
+            except TypeError:  # no such constraint, or not with these numbers
+                raise unsupported(f"route segment {segment}", function.name) from None
+            checks.append((found["name"], check, numbers))
+        value = ".*" if found["all"] else "[^/]+"
+        pattern += f"(?:/(?P<{found['name']}>{value}))" + "?" * bool(found["all"] or found["optional"])
+        rank.append((5 if found["all"] else 3) - bool(found["rules"]))
+    return Route(function, re.compile(pattern + "/?", re.IGNORECASE | re.DOTALL), checks, rank)
+
+
 def add_http_triggers(server: web.Application, app: App, host_json: Any, callers: Callers) -> None:
     """Serve the app's HTTP triggers under every path that the host does not keep for itself."""
     prefix = host_json.get("extensions", {}).get("http", {}).get("routePrefix", "api")
@@ -77,11 +129,12 @@ def add_http_triggers(server: web.Application, app: App, host_json: Any, callers
         raw_path, _, query = request.raw_path.partition("?")
         # An encoded slash stays encoded, and so in its segment, as in the real host.
         path = ENCODED.sub(lambda encoded: urllib.parse.unquote(encoded[0]), raw_path)
-        fitting = ((route.function, route.match(request.method, path)) for route in routes)
-        function, parameters = next((found for found in fitting if found[1] is not None), (None, None))
-        if function is None or parameters is None:
+        matches = ((route.function, route.match(request.method, path)) for route in routes)
+        fitting = [(function, parameters) for function, parameters in matches if parameters is not None]
+        if not fitting:
             # A method that a path does not have is no 405 in Azure (azure-functions-host issue 10098).
             return web.Response(status=404)
+        function, parameters = fitting[0]
         if not callers.may_call(request, function):
             return web.Response(status=401)
         value = {

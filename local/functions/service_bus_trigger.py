@@ -10,7 +10,7 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
-from local.functions.app import App, Function, InvocationError, connection, decode, logger, unsupported
+from local.functions.app import App, Function, InvocationError, decode, logger, setting, unsupported
 
 CONCURRENT_MESSAGES = 16
 RENEWAL_SECONDS = 300  # As in the real host, a lock is renewed for five minutes at most.
@@ -40,7 +40,8 @@ class ServiceBusTrigger:
         ):
             if is_asked:
                 raise unsupported(what, function.name)
-        self._connection = connection(trigger["connection"], function.name)
+        self._connection = setting(trigger["connection"], function.name)
+        self._slots = asyncio.Semaphore(CONCURRENT_MESSAGES)
 
     async def run(self) -> None:
         """Receive until the host ends; a queue that can't be reached is tried again and again."""
@@ -57,25 +58,20 @@ class ServiceBusTrigger:
                 await self._app.pause(PAUSE_SECONDS)
 
     async def _receive(self, receiver: ServiceBusReceiver, renewer: AutoLockRenewer) -> None:
-        running: set[asyncio.Task[None]] = set()
-        try:
+        async with asyncio.TaskGroup() as calls:
             while not self._app.stopping.is_set():
-                if len(running) == CONCURRENT_MESSAGES:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                wanted = receiver.receive_messages(CONCURRENT_MESSAGES - len(running))
-                for message in await self._app.unless_stopping(wanted) or ():
+                async with self._slots:
+                    pass  # One is free.
+                for message in await self._app.unless_stopping(receiver.receive_messages()) or ():
                     renewer.register(receiver, message)
-                    task = asyncio.create_task(self._process(receiver, message))
-                    running.add(task)
-                    task.add_done_callback(running.discard)
-        finally:
-            await asyncio.gather(*running)
+                    calls.create_task(self._process(receiver, message))
 
     async def _process(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+        value = decode("serviceBusTrigger", b"".join(message.body), "bytes", _metadata(message))
         settle = receiver.complete_message
         try:
-            value = decode("serviceBusTrigger", b"".join(message.body), "bytes", _metadata(message))
-            await self._app.invoke(self._function, value)
+            async with self._slots:
+                await self._app.invoke(self._function, value)
         except InvocationError:
             settle = receiver.abandon_message
         try:
@@ -87,14 +83,11 @@ class ServiceBusTrigger:
 def _metadata(message: ServiceBusReceivedMessage) -> dict[str, Datum]:
     told: dict[str, Any] = {name.title().replace("_", ""): getattr(message, name) for name in TOLD.split()}
     told["DeliveryCount"] = (message.delivery_count or 0) + 1  # AMQP counts failures, the host deliveries.
-    properties = message.application_properties or {}
-    told["UserProperties"] = {_plain(key): value for key, value in properties.items()}
-    told["ApplicationProperties"] = told["UserProperties"]
+    properties = {_text(key): value for key, value in (message.application_properties or {}).items()}
+    told |= dict.fromkeys(("ApplicationProperties", "UserProperties"), properties)
     known = {name: value for name, value in told.items() if value is not None}
-    return {name: Datum(json.dumps(value, default=_plain), "json") for name, value in known.items()}
+    return {name: Datum(json.dumps(value, default=_text), "json") for name, value in known.items()}
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode()
-    return str(value.isoformat() if hasattr(value, "isoformat") else value)
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value).replace(" ", "T")

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from croniter import croniter
 
@@ -16,6 +17,8 @@ from local.functions.app import App, Function, HostError, InvocationError, decod
 from local.functions.table import Table
 
 LONGEST_PAUSE = 30.0  # seconds; the laptop may be suspended meanwhile
+Clock = Callable[[], datetime]
+utc_now = partial(datetime.now, UTC)
 NEVER = "0001-01-01T00:00:00+00:00"
 RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 NAMES = {4: list(calendar.month_name), 5: [calendar.day_name[6], *calendar.day_name[:6]]}
@@ -71,11 +74,8 @@ def _number(place: int, text: str) -> int:
 class TimerTrigger:
     """The trigger of one function, whose parameter is a `TimerRequest`; `clock` returns the time in UTC."""
 
-    def __init__(
-        self, app: App, function: Function, table: Table, clock: Callable[[], datetime] | None = None
-    ) -> None:
-        self._app, self._function, self._table = app, function, table
-        self._clock = clock or (lambda: datetime.now(UTC))
+    def __init__(self, app: App, function: Function, table: Table, clock: Clock = utc_now) -> None:
+        self._app, self._function, self._table, self._clock = app, function, table, clock
         try:
             self._schedule = Schedule(function.trigger["schedule"])
         except ValueError as error:

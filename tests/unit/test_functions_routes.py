@@ -4,7 +4,7 @@ import azure.functions as func
 import pytest
 
 from local.functions.app import Function, HostError
-from local.functions.routes import Route, route_of
+from local.functions.http_trigger import Route, route_of
 
 GUID = "01234567-89AB-cdef-0123-456789abcdef"
 

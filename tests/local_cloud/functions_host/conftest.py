@@ -28,6 +28,7 @@ ROOT = HERE.parents[1]
 SAMPLE = HERE / "sample_app"
 SETTINGS = {"FROM_SETTINGS": "settings", "FROM_BOTH": "settings", "WATCHED": "uploads", "QUEUE": "sample"}
 USERS = {"reader": {"roles": ["Read"]}, "editor": {"roles": ["Read", "Write"]}}
+KEYS = {"function": "a function's key", "admin": "the master key"}
 COMMAND = (sys.executable, "-m", "local.functions")
 TIMEOUT = 30.0
 URL = os.environ.get("CONFORMANCE_FUNCTIONS_URL")
@@ -80,7 +81,7 @@ class StandIn(Host):
         self.folder, self.app, self.data = folder, folder / "app", folder / "data"
         if not self.app.exists():
             shutil.copytree(SAMPLE, self.app, ignore=shutil.ignore_patterns("__pycache__"))
-            settings = {"Values": SETTINGS, "DevelopmentUsers": USERS}
+            settings = {"Values": SETTINGS, "DevelopmentUsers": USERS, "FunctionKeys": KEYS}
             (self.app / "local.settings.json").write_text(json.dumps(settings))
         self.env = {"RUNS": str(folder), "BEAT": "0 0 0 1 1 *", **env}
         self.log: list[str] = []
@@ -129,7 +130,7 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     folder, port = tmp_path_factory.mktemp("bus"), free_port()
     queues = [
-        {"Name": name, "Properties": {"MaxDeliveryCount": 2, "LockDuration": "PT30S"}}
+        {"Name": name, "Properties": {"MaxDeliveryCount": 2, "LockDuration": "PT5S"}}
         for name in ("sample", "other")
     ]
     namespaces = [{"Name": "ns", "Queues": queues}]

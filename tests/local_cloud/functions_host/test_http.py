@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.local_cloud.functions_host.conftest import Host, StandIn, eventually, only_stand_in
+from tests.local_cloud.functions_host.conftest import KEYS, Host, StandIn, eventually, only_stand_in
 
 # ---- HTTP ----
 
@@ -149,17 +149,16 @@ def test_settings_and_the_apps_log(host: StandIn) -> None:
 
 @only_stand_in
 def test_a_function_key_opens_its_level_alone(host: StandIn) -> None:
-    keys = json.loads((host.data / "keys.json").read_text())
     for path, level, status in (
         ("keyed", "function", 200),
         ("keyed", "admin", 200),
         ("master", "admin", 200),
         ("master", "function", 401),
     ):
-        assert host.http.get(f"/api/{path}", params={"code": keys[level]}).status_code == status
-        assert host.http.get(f"/api/{path}", headers={"x-functions-key": keys[level]}).status_code == status
+        assert host.http.get(f"/api/{path}", params={"code": KEYS[level]}).status_code == status
+        assert host.http.get(f"/api/{path}", headers={"x-functions-key": KEYS[level]}).status_code == status
     for path in ("keyed", "master"):
-        for wrong in ("", keys["admin"][1:], "ä"):
+        for wrong in ("", KEYS["admin"][1:], "ä"):
             answer = host.http.get(f"/api/{path}", params={"code": wrong})
             assert (answer.status_code, answer.content) == (401, b"")
     assert host.http.get("/api/stems/1", params={"code": "wrong"}).status_code == 200
