@@ -116,6 +116,7 @@ def ids(things, condition, **parameters):
         ("NOT IS_NULL(c.x) AND c.x = 'a'", "a"),
         ("NOT IS_DEFINED(c.x) OR IS_NULL(c.x)", "undefined null"),
         ("STARTSWITH(c.x, 'a')", "a ab"),
+        ("STARTSWITH(c.x, 'b')", ""),
         ("STARTSWITH(c.x, '')", "empty a ab note"),
         ("NOT STARTSWITH(c.x, 'a')", "empty note"),
         ("STARTSWITH(c.x, 'a%')", ""),
