@@ -41,14 +41,14 @@ class ServiceBusTrigger:
             if is_asked:
                 raise unsupported(what, function.name)
         self._connection = setting(trigger["connection"], function.name)
-        self._slots = asyncio.Semaphore(CONCURRENT_MESSAGES)
 
     async def run(self) -> None:
         """Receive until the host ends; a queue that can't be reached is tried again and again."""
         while not self._app.stopping.is_set():
             try:
                 async with (
-                    ServiceBusClient.from_connection_string(self._connection) as client,
+                    # No retries of the SDK: the next turn is one.
+                    ServiceBusClient.from_connection_string(self._connection, retry_total=0) as client,
                     client.get_queue_receiver(self._queue, sub_queue=self._sub_queue) as receiver,
                     AutoLockRenewer(max_lock_renewal_duration=RENEWAL_SECONDS) as renewer,
                 ):
@@ -58,21 +58,26 @@ class ServiceBusTrigger:
                 await self._app.pause(PAUSE_SECONDS)
 
     async def _receive(self, receiver: ServiceBusReceiver, renewer: AutoLockRenewer) -> None:
-        async with asyncio.TaskGroup() as calls:
+        running: set[asyncio.Task[None]] = set()
+        try:
             while not self._app.stopping.is_set():
-                async with self._slots:
-                    pass  # One is free.
+                if len(running) == CONCURRENT_MESSAGES:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for message in await self._app.unless_stopping(receiver.receive_messages()) or ():
                     renewer.register(receiver, message)
-                    calls.create_task(self._process(receiver, message))
+                    task = self._app.tasks.create_task(self._process(receiver, message))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+        finally:
+            await asyncio.gather(*running)
 
     async def _process(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
-        value = decode("serviceBusTrigger", b"".join(message.body), "bytes", _metadata(message))
         settle = receiver.complete_message
         try:
-            async with self._slots:
-                await self._app.invoke(self._function, value)
-        except InvocationError:
+            value = decode("serviceBusTrigger", b"".join(message.body), "bytes", _metadata(message))
+            await self._app.invoke(self._function, value)
+        except (InvocationError, TypeError, ValueError) as error:
+            logger.error("%s fails with a message of %s: %s", self._function.name, self._queue, error)
             settle = receiver.abandon_message
         try:
             await settle(message)

@@ -129,17 +129,23 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield given
         return
     folder, port = tmp_path_factory.mktemp("bus"), free_port()
-    queues = [
-        {"Name": name, "Properties": {"MaxDeliveryCount": 2, "LockDuration": "PT5S"}}
-        for name in ("sample", "other")
-    ]
+    program = start_bus(folder, port)
+    yield bus_connection(port)
+    program.kill()
+
+
+def start_bus(folder: Path, port: int) -> Program:
+    properties = {"MaxDeliveryCount": 2, "LockDuration": "PT5S"}
+    queues = [{"Name": name, "Properties": properties} for name in ("sample", "other")]
     namespaces = [{"Name": "ns", "Queues": queues}]
     (folder / "config.json").write_text(json.dumps({"UserConfig": {"Namespaces": namespaces}}))
     arguments = ("--port", str(port), "--config", str(folder / "config.json"), "--data", str(folder))
-    program = Program.module("service-bus", "local.service_bus", *arguments).wait_ready(TIMEOUT)
+    return Program.module("service-bus", "local.service_bus", *arguments).wait_ready(TIMEOUT)
+
+
+def bus_connection(port: int) -> str:
     keys = "SharedAccessKeyName=any;SharedAccessKey=any="
-    yield f"Endpoint=sb://127.0.0.1:{port};{keys};UseDevelopmentEmulator=true;"
-    program.kill()
+    return f"Endpoint=sb://127.0.0.1:{port};{keys};UseDevelopmentEmulator=true;"
 
 
 @pytest.fixture(scope="session")

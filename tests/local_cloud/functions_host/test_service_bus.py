@@ -1,8 +1,18 @@
 """Service Bus triggers of the Functions host, on a queue of two deliveries at most and its dead letters."""
 
-from azure.servicebus import ServiceBusMessage, ServiceBusSender
+from pathlib import Path
 
-from tests.local_cloud.functions_host.conftest import Host, StandIn, eventually, only_stand_in
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
+
+from local.process import free_port
+from tests.local_cloud.functions_host.conftest import (
+    Host,
+    StandIn,
+    bus_connection,
+    eventually,
+    only_stand_in,
+    start_bus,
+)
 
 
 def test_a_message_runs_its_function_once(host: Host, sender: ServiceBusSender) -> None:
@@ -52,3 +62,26 @@ def test_a_kill_gives_a_message_back(host: StandIn, sender: ServiceBusSender) ->
     host.start()
     host.open_gate("gated kill")
     eventually(lambda: host.runs("on_message done", "gated kill"))
+
+
+@only_stand_in
+def test_a_bus_that_comes_back_is_listened_to_again(connections: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "bus").mkdir()
+    program = start_bus(tmp_path / "bus", port)
+    host = StandIn(tmp_path, **connections | {"BUS": bus_connection(port)})
+    try:
+        eventually(lambda: host.runs("new_year"))  # It has begun to listen.
+        program.kill()
+        eventually(lambda: host.said("The queue sample can't be read"))
+        assert host.http.get("/api/thread").status_code == 200
+        program = start_bus(tmp_path / "bus", port)
+        with (
+            ServiceBusClient.from_connection_string(bus_connection(port)) as client,
+            client.get_queue_sender("sample") as sender,
+        ):
+            sender.send_messages(ServiceBusMessage("after the kill"))
+        eventually(lambda: host.runs("on_message done", "after the kill"))
+    finally:
+        program.kill()
+        host.stop()
