@@ -26,7 +26,7 @@ from local.process import Program, free_port
 QUEUES = Path(__file__).parent / "queues.json"
 EXTERNAL = os.environ.get("CONFORMANCE_SERVICE_BUS")
 WAIT = 15.0
-SHORT = 0.15 if EXTERNAL is None else 2.0  # how long an empty queue is listened to
+SHORT = 0.15 if EXTERNAL is None else 1.0  # how long an empty queue is listened to
 REFUSED = "not supported by the local Service Bus stand-in: "
 
 

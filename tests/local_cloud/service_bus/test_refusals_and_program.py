@@ -13,12 +13,16 @@ from azure.servicebus import (
     ServiceBusMessage,
 )
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
+from proton import Link, Terminus
+from proton.reactor import LinkOption
+from proton.utils import BlockingConnection, LinkDetached
 
 from local.process import Program, ProgramError, free_port
 from tests.local_cloud.service_bus.conftest import (
     QUEUES,
     REFUSED,
     SHORT,
+    WAIT,
     Queue,
     connection_string,
     receive_one,
@@ -71,6 +75,20 @@ def test_what_is_not_supported_is_refused_by_name(
 ) -> None:
     assert isinstance(refusals[attempt], ServiceBusError)
     assert REFUSED + named in str(refusals[attempt])
+
+
+class Coordinator(LinkOption):
+    """Makes a link one that controls transactions: azure-servicebus has none, other clients do."""
+
+    def apply(self, link: Link) -> None:
+        link.target.type = Terminus.COORDINATOR
+
+
+def test_transactions_are_refused_by_name(service: str) -> None:
+    connection = BlockingConnection(service.partition("sb://")[2].partition(";")[0], timeout=WAIT)
+    with pytest.raises(LinkDetached, match=f"{REFUSED}transactions"):
+        connection.create_sender(None, options=Coordinator())
+    connection.close()
 
 
 @pytest.mark.parametrize("without_link", [False, True])

@@ -8,13 +8,13 @@ from azure.servicebus import ServiceBusMessage, ServiceBusMessageState
 from azure.servicebus.exceptions import MessageNotFoundError
 
 from tests.conftest import wait_for
-from tests.local_cloud.service_bus.conftest import Queue
+from tests.local_cloud.service_bus.conftest import SHORT, Queue
 
 MILLISECOND = timedelta(milliseconds=1)
 
 
 def test_a_scheduled_message_arrives_at_its_time(plain: Queue) -> None:
-    at = datetime.now(UTC) + timedelta(seconds=2)
+    at = datetime.now(UTC) + timedelta(seconds=2 + SHORT)
     by_operation, by_property = ServiceBusMessage("later"), ServiceBusMessage("later still")
     by_property.scheduled_enqueue_time_utc = at
     assert len(plain.sender.schedule_messages(by_operation, at)) == 1
