@@ -17,8 +17,6 @@ from local.cosmos.store import Store
 
 NOT_SERVABLE = 1004  # sub-status upon which the SDK asks for a plan
 RANGES = 4
-
-
 Scope = Partition | int | None  # a partition, a range, or (None) all ranges one after the other
 
 
