@@ -1,4 +1,4 @@
-"""The local Functions host: an empty HTTP function beside an empty aiohttp handler, and its cost when idle."""
+"""The local Functions host: an empty HTTP function beside an empty aiohttp handler, and what idling costs."""
 
 import http.client
 import json
@@ -98,7 +98,7 @@ def _idle(folder: Path) -> list[Row]:
         _running(Program.module("service-bus", "local.service_bus", *bus)),
     ):
         _fill(storage)
-        alone = _cpu_share(store.pid)
+        alone = _cpu_share(store.pid, 15.0)
         with _running(_host(folder / "idle", APP + IDLE_APP, free_port(), env)) as host:
             time.sleep(5)  # The blobs that are there already run their function.
             started, ticks = time.monotonic(), [_cpu_seconds(host.pid), _cpu_seconds(store.pid)]
@@ -149,7 +149,7 @@ def _milliseconds(port: int) -> float:
     return statistics.median(times)
 
 
-def _cpu_share(pid: int, seconds: float = 5.0) -> float:
+def _cpu_share(pid: int, seconds: float) -> float:
     before = _cpu_seconds(pid)
     time.sleep(seconds)
     return 100 * (_cpu_seconds(pid) - before) / seconds

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from azure.durable_functions.models.actions.ActionType import ActionType
@@ -18,15 +19,13 @@ from local.functions.app import App, HostError, InvocationError, decode, logger,
 from local.functions.table import Table
 
 LONGEST_PAUSE = 30.0  # seconds; the laptop may be suspended meanwhile
+WHAT = ("actionType", "functionName")
 SERVED = (ActionType.CREATE_TIMER, ActionType.CALL_ACTIVITY, ActionType.CALL_ACTIVITY_WITH_RETRY)
 
 
 @dataclass
 class Instance:
-    """An orchestration: the `events` that happened to it, of which its orchestrator has `seen` the first.
-
-    `tasks` is what it has asked for, in the SDK's words and in the order in which the SDK numbers its tasks.
-    """
+    """An orchestration, with all that happened to it and all that it asked for."""
 
     id: str
     name: str
@@ -34,10 +33,10 @@ class Instance:
     status: str = "Pending"
     output: Any = None
     custom_status: Any = None
-    tasks: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
-    seen: int = 0
-    begun: int = 0  # How many tasks this run of the host has begun.
+    seen: int = 0  # events that the orchestrator has been replayed over
+    tasks: list[dict[str, Any]] = field(default_factory=list)  # the SDK's actions, as the SDK numbers them
+    begun: int = 0  # tasks that this run of the host has begun
 
     @property
     def is_finished(self) -> bool:
@@ -141,16 +140,16 @@ class Orchestrations:
         self.receive(instance, Kind.TIMER_FIRED, TimerId=number, FireAt=due.isoformat())
 
     async def _perform(self, instance: Instance, number: int) -> None:
-        name, value = (instance.tasks[number][part] for part in ("functionName", "input"))
+        name = instance.tasks[number]["functionName"]
         try:
             if name not in self._activities:
                 raise InvocationError("it doesn't exist, or is not an activity function")
-            function, value = self._activities[name], decode("activityTrigger", value, "json")
-            outcome = {"Result": (await self._app.invoke(function, value, "activityTrigger")).value}
+            value = decode("activityTrigger", instance.tasks[number]["input"], "json")
+            result = (await self._app.invoke(self._activities[name], value, "activityTrigger")).value
+            self.receive(instance, Kind.TASK_COMPLETED, TaskScheduledId=number, Result=result)
         except (InvocationError, ValueError) as error:
-            outcome = {"Reason": f"Activity function '{name}' failed: {error}", "Details": ""}
-        kind = Kind.TASK_COMPLETED if "Result" in outcome else Kind.TASK_FAILED
-        self.receive(instance, kind, TaskScheduledId=number, **outcome)
+            reason = f"Activity function '{name}' failed: {error}"
+            self.receive(instance, Kind.TASK_FAILED, TaskScheduledId=number, Reason=reason, Details="")
 
 
 def _event(kind: Kind, time: str, **fields: Any) -> dict[str, Any]:
@@ -186,18 +185,14 @@ def _add_tasks(instance: Instance, actions: list[Any]) -> None:
     """Add what the orchestrator asks for beyond its earlier tasks, and note which timers it cancels."""
     asked = [a for a in _leaves(actions) if a["actionType"] != ActionType.WAIT_FOR_EXTERNAL_EVENT]
     known = [task for task in instance.tasks if not {"retryOf", "tries"} & task.keys()]
-    if [_what(action) for action in asked[: len(known)]] != [_what(task) for task in known]:
-        raise HostError("it is not deterministic: its actions differ from its history")
-    for task, action in zip(known, asked, strict=False):
+    for task, action in zip_longest(known, asked[: len(known)], fillvalue=dict[str, Any]()):
+        if [task.get(key) for key in WHAT] != [action.get(key) for key in WHAT]:
+            raise HostError("it is not deterministic: its actions differ from its history")
         task["isCanceled"] = action.get("isCanceled", False)
     for action in asked[len(known) :]:
         if action["actionType"] not in SERVED:
             raise unsupported(ActionType(action["actionType"]).name.lower(), instance.name)
         instance.tasks.append(action)
-
-
-def _what(task: dict[str, Any]) -> tuple[int, str | None]:
-    return task["actionType"], task.get("functionName")
 
 
 def _leaves(actions: list[Any]) -> Iterator[dict[str, Any]]:

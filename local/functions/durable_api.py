@@ -39,8 +39,11 @@ class DurableApi:
                 return web.Response(status=404)
             case "GET", "instances", [""] if instance:
                 return _status(instance)
+            case "DELETE", "instances", [""] if instance and instance.is_finished:
+                self._orchestrations.purge(instance)
+                return web.json_response({"instancesDeleted": 1})
             case "DELETE", "instances", [""] if instance:
-                return self._purge(instance)
+                return web.json_response(f"It can't be purged: it is {instance.status}", status=412)
             case "POST", "instances", ["terminate", ""] if instance:
                 return self._tell(instance, Kind.EXECUTION_TERMINATED, Reason=request.query.get("reason"))
             case "POST", "instances", ["raiseEvent", event, ""] if instance:
@@ -63,12 +66,6 @@ class DurableApi:
     def _tell(self, instance: Instance, kind: Kind, **fields: str | None) -> web.Response:
         self._orchestrations.receive(instance, kind, **fields)
         return web.Response(status=410 if instance.is_finished else 202)
-
-    def _purge(self, instance: Instance) -> web.Response:
-        if not instance.is_finished:
-            return web.json_response(f"{instance.id} can't be purged: it is {instance.status}", status=412)
-        self._orchestrations.purge(instance)
-        return web.json_response({"instancesDeleted": 1})
 
 
 def _status(instance: Instance) -> web.Response:

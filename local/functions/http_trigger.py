@@ -30,12 +30,11 @@ PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
 ENCODED = re.compile("(?:%(?!2F)[0-9A-F]{2})+", re.IGNORECASE)
 PARAMETER = re.compile(r"\{(?P<all>\*{0,2})(?P<name>[A-Za-z_]\w*)(?P<rules>(:[^:{}?=]+)*)(?P<optional>\??)\}")
 WHOLE = re.compile("[-+]?[0-9]{1,19}")
-GUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}", re.IGNORECASE)
 CONSTRAINTS: dict[str, Any] = {
     "int": lambda text: WHOLE.fullmatch(text) and -(2**31) <= int(text) < 2**31,
     "long": lambda text: WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63,
     "bool": lambda text: text.lower() in ("true", "false"),
-    "guid": GUID.fullmatch,
+    "guid": re.compile("(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})").fullmatch,
     "alpha": re.compile("[A-Za-z]*").fullmatch,
     "length": lambda text, low, high=None: low <= len(text) <= (high or low),
     "minlength": lambda text, low: low <= len(text),
@@ -47,8 +46,8 @@ class Callers:
     """Who may call, and as whom. Made before the app is loaded, which reads WEBSITE_AUTH_ENABLED."""
 
     def __init__(self, directory: Path) -> None:
-        names = ("local.settings.json", "local.settings.sample.json")
-        settings: dict[str, Any] = next(filter(None, (read_json(directory / name) for name in names)), {})
+        sample = read_json(directory / "local.settings.sample.json")
+        settings = read_json(directory / "local.settings.json") or sample
         self._users, self._keys = settings.get("DevelopmentUsers", {}), settings.get("FunctionKeys", {})
         if self._users:
             os.environ.setdefault("WEBSITE_AUTH_ENABLED", "True")
@@ -85,9 +84,9 @@ class Route:
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """Return the route parameters of a request that this route serves."""
-        methods = [allowed.value for allowed in self.function.trigger.get("methods", ())]
-        found = self.pattern.fullmatch(path)
-        if not found or (methods and method not in methods):
+        methods = [allowed.value for allowed in self.function.trigger.get("methods", ())] or [method]
+        found = self.pattern.fullmatch(path) if method in methods else None
+        if found is None:
             return None
         values = {name: value for name, value in found.groupdict().items() if value}
         checks = [check(values[name], *numbers) for name, check, numbers in self.checks if name in values]

@@ -30,16 +30,15 @@ class Schedule:
 
     def __init__(self, expression: str) -> None:
         try:
-            texts = zip(range(6), expression.split(), strict=True)
-            fields = [_numbers(place, text) for place, text in texts]
+            fields = [_numbers(*both) for both in zip(range(6), expression.split(), strict=True)]
             self._expression = " ".join(",".join(map(str, field)) for field in fields)
             self.next(datetime.min)
         except ValueError as error:
             message = f"{expression!r} is no NCRONTAB expression of six fields, or is never due"
             raise ValueError(message) from error
         every_minute = [list(range(low, high + 1)) for low, high in RANGES[1:]]
+        # More than once a minute:
         self.is_frequent = len(fields[0]) > 1 and fields[1:] == every_minute
-        """Whether it is due more than once a minute."""
 
     def next(self, after: datetime) -> datetime:
         """Return the first time after `after`."""
@@ -49,26 +48,26 @@ class Schedule:
         return found
 
 
-def _numbers(place: int, text: str) -> list[int]:
+def _numbers(place: int, field: str) -> list[int]:
     """Return the numbers that a list of values, ranges and steps stands for."""
     low, high = RANGES[place]
+
+    def number(text: str) -> int:
+        named = [n for n, name in enumerate(NAMES.get(place, ())) if name.lower().startswith(text)]
+        return named[0] if named else int(text)
+
     found: set[int] = set()
-    for element in text.lower().split(","):
+    for element in field.lower().split(","):
         if not (match := ELEMENT.fullmatch(element)):
             raise ValueError(element)
         first, last, step = match.groups()
-        start = _number(place, first) if first else low
+        start = number(first) if first else low
         # As in NCrontab, a step from one value goes on to the end of the range.
-        end = _number(place, last or first) if last or (first and not step) else high
+        end = number(last or first) if last or (first and not step) else high
         if not low <= start <= end <= high:
             raise ValueError(element)
         found.update(range(start, end + 1, int(step or 1)))
     return sorted(found)
-
-
-def _number(place: int, text: str) -> int:
-    named = [n for n, name in enumerate(NAMES.get(place, ())) if name.lower().startswith(text)]
-    return named[0] if named else int(text)
 
 
 class TimerTrigger:
@@ -80,8 +79,8 @@ class TimerTrigger:
             self._schedule = Schedule(function.trigger["schedule"])
         except ValueError as error:
             raise HostError(f"{error} (function {function.name})") from None
-        is_wanted = function.trigger.get("useMonitor") is not False
-        self._is_monitored = is_wanted and not self._schedule.is_frequent
+        is_unwanted = function.trigger.get("useMonitor") is False
+        self._is_monitored = not (is_unwanted or self._schedule.is_frequent)
         self._status = table.read().get(function.name, {}) if self._is_monitored else {}
 
     async def run(self) -> None:
@@ -92,12 +91,13 @@ class TimerTrigger:
         is_late = self._clock() > datetime.fromisoformat(self._status["Next"])
         if is_late or self._function.trigger.get("runOnStartup"):
             await self._call(is_late)
+        due = self._schedule.next(self._clock())
         while not self._app.stopping.is_set():
-            due = self._schedule.next(self._clock())
-            while (left := (due - self._clock()).total_seconds()) > 0 and not self._app.stopping.is_set():
+            if (left := (due - self._clock()).total_seconds()) > 0:
                 await self._app.pause(min(left, LONGEST_PAUSE))
-            if not self._app.stopping.is_set():
+            else:
                 await self._call(is_late=False)
+                due = self._schedule.next(self._clock())
 
     def _note(self, now: datetime, last: str) -> None:
         due = self._schedule.next(now).isoformat()

@@ -135,7 +135,7 @@ def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def start_bus(folder: Path, port: int) -> Program:
-    properties = {"MaxDeliveryCount": 2, "LockDuration": "PT5S"}
+    properties = {"MaxDeliveryCount": 2, "LockDuration": "PT4S"}
     queues = [{"Name": name, "Properties": properties} for name in ("sample", "other")]
     namespaces = [{"Name": "ns", "Queues": queues}]
     (folder / "config.json").write_text(json.dumps({"UserConfig": {"Namespaces": namespaces}}))

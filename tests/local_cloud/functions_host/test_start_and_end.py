@@ -89,3 +89,5 @@ def test_bad_arguments_are_refused_in_one_line(host: StandIn, tmp_path: Path) ->
     assert f"{host.port}" in refused(["--app", str(tmp_path), "--port", str(host.port), *data])
     (tmp_path / "host.json").write_text("{")
     assert "Expecting property name" in refused(["--app", str(tmp_path), "--port", "1", *data])
+    (tmp_path / "local.settings.json").write_text("[")
+    assert "Expecting value" in refused(["--app", str(tmp_path), "--port", "1", *data])
