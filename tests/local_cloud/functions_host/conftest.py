@@ -6,6 +6,7 @@ CONFORMANCE_SERVICE_BUS name its storage and its bus, which has a queue `sample`
 Without it they start the stand-ins.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.servicebus import ServiceBusClient
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
@@ -156,7 +158,9 @@ def connections(storage: str, bus: str) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def host(connections: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     if URL:
-        yield Host(URL)
+        external = Host(URL)
+        external.http.delete("/api/runs").raise_for_status()
+        yield external
         return
     stand_in = StandIn(tmp_path_factory.mktemp("host"), **connections, FROM_BOTH="environment")
     yield stand_in
@@ -165,11 +169,18 @@ def host(connections: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def uploads(storage: str) -> Iterator[ContainerClient]:
-    """The container that `on_upload` watches; it does not exist when the host starts."""
+    """The container that `on_upload` watches; on the stand-in it does not exist when the host starts."""
     with BlobServiceClient.from_connection_string(storage) as service:
-        container = service.get_container_client("uploads")
+        yield empty_container(service, "uploads")
+
+
+def empty_container(service: BlobServiceClient, name: str) -> ContainerClient:
+    container = service.get_container_client(name)
+    with contextlib.suppress(ResourceExistsError):
         container.create_container()
-        yield container
+    for blob in container.list_blob_names():
+        container.delete_blob(blob)
+    return container
 
 
 @pytest.fixture(scope="session")

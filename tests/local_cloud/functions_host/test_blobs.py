@@ -7,7 +7,13 @@ import shutil
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from azure.storage.queue import QueueServiceClient
 
-from tests.local_cloud.functions_host.conftest import Host, StandIn, eventually, only_stand_in
+from tests.local_cloud.functions_host.conftest import (
+    Host,
+    StandIn,
+    empty_container,
+    eventually,
+    only_stand_in,
+)
 
 
 def test_a_blob_runs_its_function_with_a_client(host: Host, uploads: ContainerClient) -> None:
@@ -22,8 +28,7 @@ def test_a_blob_runs_its_function_with_a_client(host: Host, uploads: ContainerCl
 
 def test_a_blob_runs_its_function_with_a_stream_where_its_path_fits(host: Host, storage: str) -> None:
     with BlobServiceClient.from_connection_string(storage) as service:
-        streams = service.get_container_client("streams")
-        streams.create_container()
+        streams = empty_container(service, "streams")
         for name in ("a/one.wav", "two.txt", "b/c/three.txt"):
             streams.upload_blob(name, "Möt".encode())
     eventually(lambda: host.runs("on_stream"))

@@ -36,6 +36,12 @@ async def ran(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(json.dumps(runs.recorded()), mimetype="application/json")
 
 
+@app.route(route="runs", methods=["DELETE"])
+async def forget_runs(req: func.HttpRequest) -> func.HttpResponse:
+    runs.forget()
+    return func.HttpResponse(status_code=204)
+
+
 @app.route(route="gates/{gate}", methods=["POST"])
 async def open_gate(req: func.HttpRequest) -> func.HttpResponse:
     (runs.FOLDER / req.route_params["gate"]).touch()

@@ -6,7 +6,8 @@ import pathlib
 import tempfile
 import time
 
-FOLDER = pathlib.Path(os.environ.get("RUNS") or tempfile.gettempdir())
+FOLDER = pathlib.Path(os.environ.get("RUNS") or pathlib.Path(tempfile.gettempdir()) / "sample_app_runs")
+FOLDER.mkdir(exist_ok=True)
 
 
 def record(**run: object) -> None:
@@ -19,6 +20,13 @@ def recorded() -> list[dict[str, object]]:
     """Return what was recorded, oldest first."""
     file = FOLDER / "runs"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def forget() -> None:
+    """Forget what ran, and close all gates: for an app that outlives the tests."""
+    for file in FOLDER.iterdir():
+        if file.is_file():
+            file.unlink()
 
 
 def wait_for(gate: str) -> None:
