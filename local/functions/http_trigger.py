@@ -14,8 +14,7 @@ import json
 import os
 import re
 import urllib.parse
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,55 +72,51 @@ class Callers:
         return headers
 
 
-@dataclass(frozen=True)
 class Route:
-    """A function's path. Of two that fit, the one of the lower `rank` is the more specific."""
+    """A function's path: literals, `{x}`, `{x:rule}`, and at the end `{x?}` or `{*x}`.
 
-    function: Function
-    pattern: re.Pattern[str]
-    checks: list[tuple[str, Callable[..., object], list[int]]]  # parameter, constraint, its numbers
-    rank: list[int]
+    Of two that fit, the one of the lower `rank` is the more specific.
+    """
+
+    def __init__(self, function: Function, prefix: str) -> None:
+        self.function, self.rank = function, list[int]()
+        self._checks, pattern = list[tuple[str, Any, list[int]]](), ""
+        for segment in filter(None, f"{prefix}/{function.trigger.get('route') or function.name}".split("/")):
+            found = PARAMETER.fullmatch(segment)
+            if pattern.endswith("?") or (not found and "{" in segment):
+                raise unsupported(f"route segment {segment}", function.name)
+            if not found:
+                pattern += "/" + re.escape(segment)
+                self.rank.append(0)
+                continue
+            for rule in found["rules"].split(":")[1:]:
+                check: Any = CONSTRAINTS.get(rule.partition("(")[0])
+                numbers = [*map(int, re.findall(r"\d+", rule))]
+                try:
+                    check("", *numbers)
+                except TypeError:  # no such constraint, or not with these numbers
+                    raise unsupported(f"route segment {segment}", function.name) from None
+                self._checks.append((found["name"], check, numbers))
+            value = ".*" if found["all"] else "[^/]+"
+            pattern += f"(?:/(?P<{found['name']}>{value}))" + "?" * bool(found["all"] or found["optional"])
+            self.rank.append((5 if found["all"] else 3) - bool(found["rules"]))
+        self._pattern = re.compile(pattern + "/?", re.IGNORECASE | re.DOTALL)
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """Return the route parameters of a request that this route serves."""
         methods = [allowed.value for allowed in self.function.trigger.get("methods", ())] or [method]
-        found = self.pattern.fullmatch(path) if method in methods else None
+        found = self._pattern.fullmatch(path) if method in methods else None
         if found is None:
             return None
         values = {name: value for name, value in found.groupdict().items() if value}
-        checks = [check(values[name], *numbers) for name, check, numbers in self.checks if name in values]
+        checks = [check(values[name], *numbers) for name, check, numbers in self._checks if name in values]
         return values if all(checks) else None
-
-
-def route_of(function: Function, prefix: str) -> Route:
-    """Read the route of an HTTP trigger: literals, `{x}`, `{x:rule}`, and at the end `{x?}` or `{*x}`."""
-    pattern, checks, rank = "", [], []
-    for segment in filter(None, f"{prefix}/{function.trigger.get('route') or function.name}".split("/")):
-        found = PARAMETER.fullmatch(segment)
-        if pattern.endswith("?") or (not found and "{" in segment):
-            raise unsupported(f"route segment {segment}", function.name)
-        if not found:
-            pattern += "/" + re.escape(segment)
-            rank.append(0)
-            continue
-        for rule in found["rules"].split(":")[1:]:
-            check: Any = CONSTRAINTS.get(rule.partition("(")[0])
-            numbers = [*map(int, re.findall(r"\d+", rule))]
-            try:
-                check("", *numbers)
-            except TypeError:  # no such constraint, or not with these numbers
-                raise unsupported(f"route segment {segment}", function.name) from None
-            checks.append((found["name"], check, numbers))
-        value = ".*" if found["all"] else "[^/]+"
-        pattern += f"(?:/(?P<{found['name']}>{value}))" + "?" * bool(found["all"] or found["optional"])
-        rank.append((5 if found["all"] else 3) - bool(found["rules"]))
-    return Route(function, re.compile(pattern + "/?", re.IGNORECASE | re.DOTALL), checks, rank)
 
 
 def add_http_triggers(server: web.Application, app: App, host_json: Any, callers: Callers) -> None:
     """Serve the app's HTTP triggers under every path that the host does not keep for itself."""
     prefix = host_json.get("extensions", {}).get("http", {}).get("routePrefix", "api")
-    routes = [route_of(function, prefix) for function in app.functions_of("httpTrigger")]
+    routes = [Route(function, prefix) for function in app.functions_of("httpTrigger")]
     routes.sort(key=lambda route: route.rank)
 
     async def handle(request: web.Request) -> web.Response:

@@ -4,13 +4,13 @@ import azure.functions as func
 import pytest
 
 from local.functions.app import Function, HostError
-from local.functions.http_trigger import Route, route_of
+from local.functions.http_trigger import Route
 
 GUID = "01234567-89AB-cdef-0123-456789abcdef"
 
 
 def route(template: str | None, prefix: str = "api", *methods: func.HttpMethod) -> Route:
-    return route_of(Function("f", print, {"name": "req", "route": template, "methods": methods}, []), prefix)
+    return Route(Function("f", print, {"name": "req", "route": template, "methods": methods}, []), prefix)
 
 
 @pytest.mark.parametrize(
