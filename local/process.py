@@ -109,9 +109,8 @@ class Program:
 
     def describe_end(self) -> str:
         """Return the exit status and the last lines, for whoever has to find out why."""
-        return f"{self.name} ended with exit status {self.return_code}. Its last lines:\n" + "\n".join(
-            self.tail
-        )
+        lines = "\n".join(self.tail)
+        return f"{self.name} ended with exit status {self.return_code}. Its last lines:\n{lines}"
 
     def wait_ready(self, timeout: float = 60.0) -> "Program":
         """Wait until the program says that it is ready; ProgramError if it ends or stays silent."""

@@ -1,12 +1,11 @@
 """Creates what infra/ creates in Azure: the blob container, the database and its containers.
 
-The supervisor does so for the laptop cloud; the command `python -m local.resources` for Microsoft's emulators
-or an Azure account, from local.settings.json.
+`python -m local.resources FILE` does so in the accounts that a local.settings.json names by string and key.
 """
 
-import argparse
 import contextlib
 import json
+import sys
 from pathlib import Path
 
 from azure.core.exceptions import ResourceExistsError
@@ -41,14 +40,7 @@ def create_cosmos_containers(endpoint: str, key: str) -> None:
             )
 
 
-def main() -> None:
-    """Create all in the accounts that a settings file names by connection string and key."""
-    parser = argparse.ArgumentParser(prog="python -m local.resources", description=main.__doc__)
-    parser.add_argument("--settings", type=Path, default=Path("local.settings.json"))
-    values = json.loads(parser.parse_args().settings.read_text(encoding="utf-8"))["Values"]
+if __name__ == "__main__":
+    values = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["Values"]
     create_blob_container(values["AUDIO_STORAGE"], values.get("AUDIO_CONTAINER", "audio-files"))
     create_cosmos_containers(values["COSMOS_ENDPOINT"], values["COSMOS_KEY"])
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,7 @@ from local.process import Program, ProgramError, free_port, is_free
 from local.resources import SERVICE_BUS_FILE, create_blob_container, create_cosmos_containers
 
 ROOT = Path(__file__).parent.parent
-SETTINGS_FILE = ROOT / "local.settings.sample.json"
+SAMPLE = ROOT / "local.settings.sample.json"
 INNER_PORTS = ("blob", "queue", "table", "bus", "cosmos")
 APP_CODE = [ROOT / name for name in ("function_app.py", "host.json", "functions", "shared", "web")]
 
@@ -28,23 +28,19 @@ class InUseError(Exception):
 class LaptopCloud:
     """The programs of one laptop cloud, which run while it is entered; all data lies in one folder.
 
-    `port` is the Function app's, a free one if None; `model` the worker's STEM_MODEL; `on_line` gets each
-    program's name and each line that it prints.
+    `api` is its address, on `port`, or a free one if None; `model` is the worker's STEM_MODEL; `on_line` gets
+    each program's name and each line that it prints.
     """
 
     def __init__(
         self, data: Path, port: int | None, *, worker: bool, model: str, on_line: Callable[[str, str], None]
     ) -> None:
-        self._data = data
-        self._port = port or free_port()
-        self._worker = worker
-        self._model = model
-        self._on_line = on_line
+        self._data, self._port = data, port or free_port()
+        self._worker, self._model, self._on_line = worker, model, on_line
         self._programs: list[Program] = []
         self._events: queue.SimpleQueue[Program | Literal["stop", "changed"]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self.api = f"http://127.0.0.1:{self._port}"
-        """The Function app's address."""
 
     def __enter__(self) -> "LaptopCloud":
         self._data.mkdir(parents=True, exist_ok=True)
@@ -56,10 +52,10 @@ class LaptopCloud:
             raise InUseError(f"Another laptop cloud runs on {self._data}.") from None
         try:
             self._start()
+            return self
         except BaseException:
             self._stop()
             raise
-        return self
 
     def __exit__(self, *error: object) -> None:
         self._stop()
@@ -69,12 +65,9 @@ class LaptopCloud:
         self._events.put("stop")
 
     def wait(self) -> None:
-        """Wait until a stop is requested, and run the Function app anew when its code changes.
+        """Wait until a stop is requested; ProgramError, with its last lines, if a program ends by itself.
 
-        Raises
-        ------
-        ProgramError
-            With its last lines, if a program ends by itself.
+        Meanwhile the Function app is run anew whenever its code changes.
         """
         threading.Thread(target=self._watch_code, daemon=True).start()
         while (event := self._events.get()) != "stop":
@@ -90,28 +83,24 @@ class LaptopCloud:
     def _restart_functions(self) -> None:
         """Run the new code; if it can't start, say why and wait for the next change."""
         self._on_line("local", "The code has changed: the Function app is started anew.")
-        for program in [program for program in self._programs if program.name == "functions"]:
-            self._programs.remove(program)
-            program.stop()
+        self._programs = [program for program in self._programs if program is not self._functions]
+        self._functions.stop()
         try:
             self._start_functions()
         except ProgramError as error:
-            self._programs = [program for program in self._programs if program.name != "functions"]
+            self._programs.remove(self._functions)  # its end is not that of all
             self._on_line("local", str(error))
 
     def _start(self) -> None:
         if not is_free(self._port):
-            raise ProgramError(
-                f"Port {self._port} is taken: stop what listens there, or choose another (PORT=)."
-            )
+            raise ProgramError(f"Port {self._port} is taken: stop what is there, or choose another (PORT=).")
         ports = self._inner_ports()
-        sample: dict[str, str] = json.loads(SETTINGS_FILE.read_text("utf-8"))["Values"]
+        sample: dict[str, str] = json.loads(SAMPLE.read_text("utf-8"))["Values"]
         connections = self._connections(sample, ports)
         self._app_settings = settings = self._settings(sample, connections)
         files = azurite.command(self._folder("azurite"), ports["blob"], ports["queue"], ports["table"])
         storage = self._run(Program, "azurite", files, ready=azurite.READY, closed=azurite.CLOSED)
-        config = ("--config", str(SERVICE_BUS_FILE))
-        bus = self._run_module("service-bus", ports["bus"], *config)
+        bus = self._run_module("service-bus", ports["bus"], "--config", str(SERVICE_BUS_FILE))
         cosmos = self._run_module("cosmos", ports["cosmos"])
         bus.wait_ready()
         if self._worker:
@@ -125,8 +114,9 @@ class LaptopCloud:
         (self._data / "connections.json").write_text(json.dumps(connections, indent=2) + "\n", "utf-8")
 
     def _start_functions(self) -> None:
-        arguments = ("--app", str(ROOT))
-        self._run_module("functions", self._port, *arguments, env=self._app_settings).wait_ready()
+        app = ("--app", str(ROOT))
+        self._functions = self._run_module("functions", self._port, *app, env=self._app_settings)
+        self._functions.wait_ready()
 
     def _inner_ports(self) -> dict[str, int]:
         """Return the stand-ins' ports, the same as last time: records hold URIs with the blob port."""

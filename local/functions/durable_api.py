@@ -70,7 +70,7 @@ class DurableApi:
 
 def _status(instance: Instance) -> web.Response:
     answer = {"name": instance.name, "instanceId": instance.id, "runtimeStatus": instance.status}
-    answer |= {"customStatus": instance.custom_status, "createdTime": instance.events[0]["Timestamp"]}
-    answer |= {"input": json.loads(instance.input), "output": instance.output}
+    answer |= {"customStatus": instance.custom_status, "input": json.loads(instance.input)}
+    answer |= {"output": instance.output, "createdTime": instance.events[0]["Timestamp"]}
     answer |= {"lastUpdatedTime": instance.events[max(instance.seen - 1, 0)]["Timestamp"]}
     return web.json_response(answer, status=200 if instance.is_finished else 202)

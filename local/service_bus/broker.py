@@ -1,6 +1,6 @@
 """The AMQP side: links, credit, deliveries and their settlement.
 
-proton is the protocol engine between bytes and events, asyncio brings the bytes. What one read of a socket
+proton is the protocol engine between bytes and events, asyncio brings the bytes. What one round of reads
 brings is handled in one turn: stored, delivered to whom it is due, committed in one transaction, and only
 then is anything sent that acknowledges it.
 """
@@ -38,14 +38,26 @@ class Broker:
         self.receivers: list[Any] = []  # links to those who receive messages
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
+        self._comes = False
+
+    def wake(self) -> None:
+        """Have a turn after all that can be read now: one for all connections, with one commit."""
+        if not self._comes:
+            self._comes = True
+            asyncio.get_running_loop().call_soon(self.turn)
 
     def turn(self) -> None:
         """Do what is due, deliver, commit and send; wake up again when something is due."""
+        self._comes = False
         now = self.store.clock()
         if self.store.due_at <= now:
             self.store.advance()
         for link in self.receivers:
-            self._deliver(link)
+            while link.credit > 0 and (row := self.store.lock_next(link.node)):
+                link.delivery(row["lock_token"])
+                link.stream(encode(row))
+                link.advance()
+            link.drained()  # gives back the credit of a receiver that drains, does nothing for others
         self.receivers.sort(key=lambda link: link.credit == 0)  # who still waits comes before who was served
         self.store.commit()
         for connection in self.connections:
@@ -60,13 +72,6 @@ class Broker:
     def _wake(self) -> None:
         self._alarm_at = math.inf
         self.turn()
-
-    def _deliver(self, link: Any) -> None:
-        while link.credit > 0 and (row := self.store.lock_next(link.node)):
-            link.delivery(row["lock_token"])
-            link.stream(encode(row))
-            link.advance()
-        link.drained()  # gives back the credit of a receiver that drains, does nothing for others
 
 
 class ClientConnection(asyncio.Protocol):
@@ -109,7 +114,7 @@ class ClientConnection(asyncio.Protocol):
                 if handler := self._handlers.get(event.type):
                     handler(event)
                 self._events.pop()
-        self._broker.turn()
+        self._broker.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client. The locks that it holds run out by themselves, as in Azure."""

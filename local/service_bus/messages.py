@@ -59,7 +59,7 @@ def parse(encoded: bytes) -> list[IncomingMessage]:
 def encode(row: sqlite3.Row) -> bytes:
     """Return a message, a row of the store, as its receiver gets it."""
     sections, rest = _split(row["content"], before=_PROPERTIES)
-    durable, priority, _ttl = _header(sections)
+    durable, priority = [*(_value(sections, _HEADER) or []), None, None][:2]
     time_to_live = row["time_to_live"] and uint(min(row["time_to_live"], _MOST_MILLISECONDS))
     annotations = {
         **(_value(sections, _ANNOTATIONS) or {}),
@@ -90,7 +90,7 @@ def _parse_one(sections: list[_Section]) -> IncomingMessage:
     return IncomingMessage(
         content=b"".join(kept),
         message_id=None if message_id is None else str(message_id),
-        time_to_live=_header(sections)[2],
+        time_to_live=[*(_value(sections, _HEADER) or []), None, None, None][2],
         scheduled_at=(_value(sections, _ANNOTATIONS) or {}).get("x-opt-scheduled-enqueue-time"),
     )
 
@@ -122,11 +122,6 @@ def _split(encoded: bytes, before: int = _FOOTER + 1) -> tuple[list[_Section], b
 
 def _value(sections: list[_Section], code: int) -> Any:
     return next((section.value.get_object() for section in sections if section.code == code), None)
-
-
-def _header(sections: list[_Section]) -> list[Any]:
-    """Return durable, priority and time to live in ms; None for what is not given."""
-    return [*(_value(sections, _HEADER) or []), None, None, None][:3]
 
 
 def _encode_sections(values: Mapping[int, Any]) -> bytes:

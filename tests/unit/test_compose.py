@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parent.parent.parent
-COMPOSE = ROOT / "local" / "compose.yaml"
+COMPOSE = ROOT / "compose.yaml"
 SAMPLE = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
 
 
