@@ -19,10 +19,10 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusRece
 from benchmarks.rows import Row, row
 from local.process import Program, free_port
 
-MESSAGES = 6000
+MESSAGES = 5000
 BATCH = 100
 THREADS = 4
-IDLE_SECONDS = 20.0
+IDLE_SECONDS = 30.0
 BODY = json.dumps({"jobId": "0" * 36, "audioFileId": "0" * 36, "blobName": "song.wav", "attempt": 1})
 
 
