@@ -5,6 +5,7 @@ PORT ?= 7071
 SONG ?= demo/demo.ogg
 DATA ?= .local
 OUT ?=
+NAME ?=
 
 BIN := .venv/bin
 NODE_MODULES := local/node_modules/.ready
@@ -28,7 +29,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(NAME)
 
 setup: $(READY)
 
