@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local.resources import SERVICE_BUS_FILE
 from local.service_bus.config import QueueSettings, load_queues
 
 CONFORMANCE_QUEUES = Path(__file__).parents[1] / "local_cloud" / "service_bus" / "queues.json"
@@ -22,19 +23,20 @@ def queue(name: str = "q", **properties: Any) -> dict[str, Any]:
 
 
 def test_the_projects_own_queue_is_read() -> None:
-    infra = Path(__file__).parents[2] / "infra" / "service_bus.json"
-    settings = load_queues(infra)["analysis-jobs"]
+    settings = load_queues(SERVICE_BUS_FILE)["analysis-jobs"]
     assert settings.lock_duration == timedelta(minutes=5)
     assert settings.max_delivery_count == 5
     assert settings.requires_duplicate_detection
+    assert settings.default_message_time_to_live is None
 
 
-def test_the_queues_of_the_conformance_tests_are_within_the_emulators_limits() -> None:
-    for settings in load_queues(CONFORMANCE_QUEUES).values():
+@pytest.mark.parametrize("file", [SERVICE_BUS_FILE, CONFORMANCE_QUEUES])
+def test_the_files_are_within_the_emulators_limits(file: Path) -> None:
+    for settings in load_queues(file).values():
         assert timedelta(seconds=5) <= settings.lock_duration <= timedelta(minutes=5)
         assert 1 <= settings.max_delivery_count <= 10
-        assert settings.default_message_time_to_live is not None
-        assert timedelta(minutes=5) <= settings.default_message_time_to_live <= timedelta(hours=1)
+        if settings.default_message_time_to_live:
+            assert timedelta(minutes=5) <= settings.default_message_time_to_live <= timedelta(hours=1)
         window = settings.duplicate_detection_history_time_window
         assert timedelta(seconds=20) <= window <= timedelta(minutes=5)  # Azure takes no less than 20 s
 
