@@ -5,7 +5,7 @@ import logging
 import azure.durable_functions as df
 import azure.functions as func
 
-from functions import audio, job_cleanup, jobs, on_upload, pages, stems, worker_api
+from functions import audio, job_cleanup, jobs, on_upload, pages, stems, sweeps, worker_api
 from functions.services import Services
 from shared.settings import load_settings
 
@@ -15,5 +15,5 @@ logging.getLogger("azure").setLevel(logging.WARNING)
 services = Services.build(load_settings())
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for module in (audio, stems, jobs, worker_api, on_upload, job_cleanup, pages):
+for module in (audio, stems, jobs, worker_api, on_upload, job_cleanup, sweeps, pages):
     app.register_functions(module.blueprint(services))

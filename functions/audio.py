@@ -52,6 +52,16 @@ def blueprint(services: Services) -> ApiBlueprint:
         stored = await services.library.get_audio(req.route_params["id"])
         return record_response(req, stored.record, etag=stored.etag)
 
+    @api.api("DELETE", "api/audio/{id}", role=Role.WRITE)
+    async def delete_audio(req: func.HttpRequest) -> func.HttpResponse:
+        await services.workflow.delete_audio(req.route_params["id"])
+        return func.HttpResponse(status_code=204)
+
+    @api.api("POST", "api/audio/{id}/reanalyse", role=Role.WRITE)
+    async def reanalyse_audio(req: func.HttpRequest) -> func.HttpResponse:
+        job = await services.workflow.reanalyse(req.route_params["id"])
+        return json_response(job.to_wire(), status=202, headers={"Location": f"/api/jobs/{job.id}"})
+
     @api.api("GET", "api/audio/{id}/stems", role=Role.READ)
     async def get_stems_of_audio(req: func.HttpRequest) -> func.HttpResponse:
         stems = await services.library.stems_of(req.route_params["id"])

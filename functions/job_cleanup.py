@@ -1,6 +1,7 @@
 """The durable deletion of ended jobs: completed ones after 30 s, failed and cancelled ones after 7 days."""
 
 import json
+import logging
 from collections.abc import Generator
 from datetime import datetime
 from typing import Any
@@ -8,20 +9,27 @@ from typing import Any
 import azure.durable_functions as df
 
 from functions.services import Services
+from shared.effects import effect
 from shared.models import Job
 
+logger = logging.getLogger(__name__)
+
 ORCHESTRATION = "delete_job_when_due"
+RETRIES = df.RetryOptions(first_retry_interval_in_milliseconds=10_000, max_number_of_attempts=5)
 
 
 async def schedule_deletion(client: df.DurableOrchestrationClient, job: Job) -> None:
-    """Start the one orchestration that deletes this ended job; one that was started before goes on."""
+    """Start the one orchestration that deletes this job, if it has ended; one started before goes on."""
+    if not job.is_terminal:
+        return
     assert job.delete_after is not None, "an ended job has a time of deletion"
     instance_id = f"{job.id}-{job.attempt}"
     if await _is_known(client, instance_id):
         return
     due = {"jobId": job.id, "attempt": job.attempt, "deleteAfter": job.delete_after.isoformat()}
     try:
-        await client.start_new(ORCHESTRATION, instance_id=instance_id, client_input=due)
+        with effect("orchestration started"):
+            await client.start_new(ORCHESTRATION, instance_id=instance_id, client_input=due)
     except Exception:
         # The SDK has no error of its own for an instance that somebody else started meanwhile.
         if not await _is_known(client, instance_id):
@@ -41,12 +49,17 @@ def blueprint(services: Services) -> df.Blueprint:
     def delete_job_when_due(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
         due = context.get_input()
         yield context.create_timer(datetime.fromisoformat(due["deleteAfter"]))
-        deleted = yield context.call_activity("delete_job_if_due", json.dumps(due))
+        deleted = yield context.call_activity_with_retry("delete_job_if_due", RETRIES, json.dumps(due))
         return deleted
 
     @bp.activity_trigger(input_name="due")  # type: ignore[untyped-decorator]
     async def delete_job_if_due(due: str) -> bool:
         job = json.loads(due)
-        return await services.jobs.delete_if_due(job["jobId"], job["attempt"])
+        try:
+            return await services.workflow.delete_job_if_due(job["jobId"], job["attempt"])
+        except Exception:
+            extra = {"action": "deletion failed", "job_id": job["jobId"]}
+            logger.exception("Job %s could not be deleted", job["jobId"], extra=extra)
+            raise
 
     return bp

@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared.job_ports import Clock
+from shared.job_statistics import JobStatistics
 from shared.jobs import JobService
 from shared.library import StemLibrary
 from shared.settings import AppSettings
 from shared.storage.blobs import AudioBlobs
-from shared.storage.cosmos import (
-    CosmosDatabase,
-    JobHistoryContainer,
-    JobsContainer,
-    LibraryContainer,
-    SearchIndexContainer,
-)
+from shared.storage.cosmos import CosmosDatabase
+from shared.storage.jobs import JobHistoryContainer, JobsContainer
+from shared.storage.library import LibraryContainer
 from shared.storage.queue import AnalysisQueue
+from shared.storage.search_index import SearchIndexContainer
+from shared.storage.stats import StatsContainer, SweepCursor
+from shared.sweeps import Sweeps
 from shared.workflow import AnalysisWorkflow
 
 
@@ -34,8 +34,10 @@ class Services:
     blobs: AudioBlobs
     queue: AnalysisQueue
     jobs: JobService
+    job_statistics: JobStatistics
     library: StemLibrary
     workflow: AnalysisWorkflow
+    sweeps: Sweeps
     clock: Clock
 
     @classmethod
@@ -53,15 +55,29 @@ class Services:
             namespace=settings.service_bus_namespace,
             queue_name=settings.analysis_queue,
         )
+        job_store = JobsContainer(database)
+        statistics = JobStatistics(StatsContainer(database), job_store)
         jobs = JobService(
-            store=JobsContainer(database),
+            store=job_store,
             history=JobHistoryContainer(database),
             index=index,
             queue=queue,
+            statistics=statistics,
             policy=settings.job_policy,
             clock=clock,
         )
-        library = StemLibrary(store=LibraryContainer(database), index=index, blobs=blobs, clock=clock)
+        library_store = LibraryContainer(database)
+        library = StemLibrary(store=library_store, index=index, blobs=blobs, clock=clock)
+        workflow = AnalysisWorkflow(jobs=jobs, library=library, blobs=blobs)
+        sweeps = Sweeps(
+            jobs=job_store,
+            library=library_store,
+            blobs=blobs,
+            cursor=SweepCursor(database),
+            workflow=workflow,
+            heartbeat_timeout=settings.job_policy.heartbeat_timeout,
+            clock=clock,
+        )
         return cls(
             settings=settings,
             database=database,
@@ -69,8 +85,10 @@ class Services:
             blobs=blobs,
             queue=queue,
             jobs=jobs,
+            job_statistics=statistics,
             library=library,
-            workflow=AnalysisWorkflow(jobs=jobs, library=library, blobs=blobs),
+            workflow=workflow,
+            sweeps=sweeps,
             clock=clock,
         )
 

@@ -7,6 +7,7 @@ from functions.http import ApiBlueprint, json_response, read_body
 from functions.job_cleanup import schedule_deletion
 from functions.roles import Role
 from functions.services import Services
+from shared.job_states import SupersededError
 from shared.models import StemWrite
 from shared.worker_contract import ClaimRequest, Completion, Failure, Heartbeat
 
@@ -15,9 +16,15 @@ def blueprint(services: Services) -> ApiBlueprint:
     """Return the worker's routes."""
     api = ApiBlueprint(services.settings)
 
-    @api.api("POST", "api/jobs/{id}/claim", role=Role.WORKER)
-    async def claim_job(req: func.HttpRequest) -> func.HttpResponse:
-        job = await services.workflow.claim(req.route_params["id"], read_body(req, ClaimRequest))
+    @api.api("POST", "api/jobs/{id}/claim", role=Role.WORKER, durable_client=True)
+    async def claim_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+        job_id = req.route_params["id"]
+        try:
+            job = await services.workflow.claim(job_id, read_body(req, ClaimRequest))
+        except SupersededError:
+            # It may have ended just now, or in a call that died before it came to this.
+            await schedule_deletion(client, (await services.workflow.get_settled(job_id)).record)
+            raise
         return json_response(job.to_wire())
 
     @api.api("POST", "api/jobs/{id}/heartbeat", role=Role.WORKER)
@@ -40,8 +47,7 @@ def blueprint(services: Services) -> ApiBlueprint:
     @api.api("POST", "api/jobs/{id}/fail", role=Role.WORKER, durable_client=True)
     async def fail_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
         job = await services.workflow.fail(req.route_params["id"], read_body(req, Failure))
-        if job.is_terminal:
-            await schedule_deletion(client, job)
+        await schedule_deletion(client, job)
         return json_response(job.to_wire())
 
     return api

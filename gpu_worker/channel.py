@@ -34,6 +34,13 @@ class SongTask:
 
 
 @dataclass(frozen=True)
+class AnalysisTask:
+    """Stems that were separated before, to be analysed."""
+
+    stems: dict[StemType, Path]
+
+
+@dataclass(frozen=True)
 class Progress:
     """A step has come to this share, 0 to 1."""
 
@@ -72,4 +79,5 @@ class Broken:
     reason: str
 
 
+Task = SongTask | AnalysisTask
 Answer = Progress | Separated | Analysed | Rejected | Broken

@@ -7,7 +7,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from gpu_worker import model_process
-from gpu_worker.channel import Analysed, Answer, Broken, Ready, Rejected, SongTask, Unavailable
+from gpu_worker.channel import Analysed, Answer, Broken, Ready, Rejected, Task, Unavailable
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
 
 POLL_SECONDS = 0.2
@@ -66,9 +66,9 @@ class Engine:
         return self._ready
 
     def process(
-        self, task: SongTask, *, on_answer: Callable[[Answer], None], should_stop: Callable[[], bool]
+        self, task: Task, *, on_answer: Callable[[Answer], None], should_stop: Callable[[], bool]
     ) -> Analysed:
-        """Run one song; `on_answer` sees every answer on the way.
+        """Run one task; `on_answer` sees every answer on the way.
 
         Raises
         ------

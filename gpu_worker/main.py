@@ -23,6 +23,7 @@ from gpu_worker.lease import Lease
 from gpu_worker.pipeline import Pipeline
 from gpu_worker.settings import WorkerSettings, load_settings
 from gpu_worker.songs import SongStorage
+from shared.effects import effect
 from shared.models import Job
 from shared.settings import SettingsError
 from shared.worker_contract import AnalysisMessage
@@ -33,6 +34,7 @@ logger = logging.getLogger("gpu_worker")
 LONGEST_JOB_SECONDS = 6 * 3600
 """Message locks are renewed this long."""
 RECEIVE_SECONDS = 1.0
+RECONNECT_SECONDS = 2.0
 DRAINED_AFTER = 10
 """Empty receives after which a draining worker takes the queue for empty."""
 
@@ -73,17 +75,29 @@ class Worker:
         """
         self._engine.start()
         try:
-            with self._bus() as bus, AutoLockRenewer() as renewer:
-                ready = self._engine.wait_ready(self._stopping.is_set)
-                logger.info("ready: model %s on %s", ready.model_label, ready.device)
-                receiver = bus.get_queue_receiver(self._settings.analysis_queue)
-                with receiver:
-                    self._consume(receiver, renewer)
+            ready = self._engine.wait_ready(self._stopping.is_set)
+            logger.info("ready: model %s on %s", ready.model_label, ready.device)
+            while not self._stopping.is_set() and not self._consume_until_lost():
+                self._stopping.wait(RECONNECT_SECONDS)
         except CancelledError:
             logger.info("Stopped before the model was loaded")
         finally:
             self._engine.stop()
             self._client.close()
+
+    def _consume_until_lost(self) -> bool:
+        """Consume over one connection; return False if it was lost, and another is needed."""
+        try:
+            with (
+                self._bus() as bus,
+                AutoLockRenewer() as renewer,
+                bus.get_queue_receiver(self._settings.analysis_queue) as receiver,
+            ):
+                self._consume(receiver, renewer)
+        except ServiceBusError as error:
+            logger.warning("The queue can't be reached: %s", error)
+            return False
+        return True
 
     def _bus(self) -> ServiceBusClient:
         if self._settings.service_bus:
@@ -121,10 +135,11 @@ class Worker:
             logger.error("Job %s: the API can't be reached: %s", content.job_id, error)
             is_done = False
         try:
-            if is_done:
-                receiver.complete_message(message)
-            else:
-                receiver.abandon_message(message)
+            with effect("message settled"):
+                if is_done:
+                    receiver.complete_message(message)
+                else:
+                    receiver.abandon_message(message)
         except ServiceBusError as error:
             # The message comes again once its lock has ended; the claim then finds out what is left to do.
             logger.warning("Message %s could not be settled: %s", message.message_id, error)
@@ -132,9 +147,10 @@ class Worker:
     def _handle(self, message: AnalysisMessage) -> bool:
         """Work on a message's job; return whether the message is done with."""
         try:
-            claimed = self._client.claim(
-                message.job_id, attempt=message.attempt, worker_id=self._pipeline.worker_id
-            )
+            with effect("job claimed"):
+                claimed = self._client.claim(
+                    message.job_id, attempt=message.attempt, worker_id=self._pipeline.worker_id
+                )
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
@@ -162,6 +178,11 @@ class Worker:
                 return lease.refused
             self._fail(job, "released", "The worker was shut down.")
             return False
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            logger.warning("Job %s is another's by now: %s", job.id, error)
+            return True
         except (EngineError, AzureError, OSError) as error:
             logger.exception("Job %s failed for now", job.id)
             return self._fail(job, "transient", f"The analysis failed: {error}"[:2000])

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from gpu_worker.channel import (
     Analysed,
+    AnalysisTask,
     Broken,
     Progress,
     Ready,
     Rejected,
     Separated,
-    SongTask,
+    Task,
     Unavailable,
 )
 from gpu_worker.errors import ModelUnavailableError, UnsuitableAudioError
@@ -45,7 +46,7 @@ def run(connection: Connection, model_name: str, repo: Path | None, device: str)
     connection.send(Ready(model.label, model.note, model.device))
     while True:
         try:
-            task: SongTask = connection.recv()
+            task: Task = connection.recv()
         except EOFError:
             return
         try:
@@ -59,7 +60,7 @@ def run(connection: Connection, model_name: str, repo: Path | None, device: str)
                 return  # a fresh process has the memory that this one fragmented
 
 
-def _serve(connection: Connection, task: SongTask, model: "LoadedModel") -> None:
+def _serve(connection: Connection, task: Task, model: "LoadedModel") -> None:
     from gpu_worker.analysis.song import analyse_song
     from gpu_worker.decoding import decode
     from gpu_worker.separation.engine import separate
@@ -73,21 +74,24 @@ def _serve(connection: Connection, task: SongTask, model: "LoadedModel") -> None
         seconds[step] = round(time.monotonic() - begun, 3)
         begun = time.monotonic()
 
-    connection.send(Progress("Decoding", 0))
-    mix = task.folder / "mix.wav"
-    source = decode(task.song, mix, max_minutes=task.max_minutes)
-    finish("decode")
-    connection.send(Progress("Separating", 0))
-    paths = separate(
-        model,
-        mix,
-        task.folder / "stems",
-        on_progress=lambda share: connection.send(Progress("Separating", share)),
-    )
-    mix.unlink()
-    stems = {StemType(source_name.title()): path for source_name, path in paths.items()}
-    finish("separate")
-    connection.send(Separated(source, stems))
+    if isinstance(task, AnalysisTask):
+        stems = task.stems
+    else:
+        connection.send(Progress("Decoding", 0))
+        mix = task.folder / "mix.wav"
+        source = decode(task.song, mix, max_minutes=task.max_minutes)
+        finish("decode")
+        connection.send(Progress("Separating", 0))
+        paths = separate(
+            model,
+            mix,
+            task.folder / "stems",
+            on_progress=lambda share: connection.send(Progress("Separating", share)),
+        )
+        mix.unlink()
+        stems = {StemType(source_name.title()): path for source_name, path in paths.items()}
+        finish("separate")
+        connection.send(Separated(source, stems))
     connection.send(Progress("Analysing", 0))
     result = analyse_song(stems)
     finish("analyse")

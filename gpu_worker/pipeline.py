@@ -1,23 +1,26 @@
-"""One claimed job from download to completion."""
+"""One claimed job from download to completion, or from the last checkpoint of an earlier attempt."""
 
 import concurrent.futures
 import logging
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import soundfile as sf
 
-from gpu_worker.channel import Analysed, Answer, Progress, Separated, SongTask
+from gpu_worker import checkpoints
+from gpu_worker.channel import Analysed, AnalysisTask, Answer, Progress, Ready, Separated, SongTask
+from gpu_worker.checkpoints import Separation, StemBlob
 from gpu_worker.engine import CancelledError, Engine
 from gpu_worker.lease import Lease
 from gpu_worker.songs import SongStorage
+from shared.effects import effect
 from shared.models import Job, StemType
-from stem_library_client import StemLibraryClient
+from stem_library_client import ApiError, StemLibraryClient
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ SHARE_OF_PROGRESS = {
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Processes songs with one engine; it writes only through the API and into the song's stems folder."""
+    """Processes songs with one engine; it writes only through the API and into the job's stems folder."""
 
     client: StemLibraryClient
     storage: SongStorage
@@ -52,117 +55,176 @@ class Pipeline:
             If the model process failed.
         CancelledError
             If `should_stop` became true.
+        ApiError
+            Of status 404 or 409 if the job is another's by now.
         """
-        begun = time.monotonic()
         model = self.engine.wait_ready(should_stop)
         with tempfile.TemporaryDirectory(prefix="stem-library-") as scratch:
-            folder = Path(scratch)
-            song = folder / "song"
-            _report(lease, "Downloading", 0)
-            started = time.monotonic()
-            content_hash = self.storage.download(job.blob_name, job.etag, song)
-            downloaded = time.monotonic() - started
-            with concurrent.futures.ThreadPoolExecutor(1, "upload") as uploads:
-                run = _Run(self, job, lease, uploads)
-                try:
-                    result = self.engine.process(
-                        SongTask(song, folder, self.max_minutes),
-                        on_answer=run.on_answer,
-                        should_stop=should_stop,
-                    )
-                    _report(lease, "Saving", 0)
-                    started = time.monotonic()
-                    separated, uris = run.finish_uploads()
-                    if should_stop():
-                        raise CancelledError
-                except BaseException:
-                    uploads.shutdown(cancel_futures=True)
-                    raise
-            for stem, path in separated.stems.items():
-                self.client.save_stem(
-                    self._stem_body(job, separated, stem, path, uris[stem], result, model.model_label)
-                )
-        seconds = {
-            "download": round(downloaded, 3),
-            **result.seconds,
-            "save": round(time.monotonic() - started, 3),
-            "total": round(time.monotonic() - begun, 3),
-        }
-        metadata: dict[str, Any] = {"model": model.model_label, "device": model.device, "seconds": seconds}
-        if model.model_note:
-            metadata["modelNote"] = model.model_note
-        self.client.complete(
-            job.id,
-            {
-                "attempt": job.attempt,
-                "workerId": self.worker_id,
-                "contentHash": content_hash,
-                "durationSeconds": separated.source.duration_seconds,
-                "sampleRate": separated.source.sample_rate,
-                "channels": separated.source.channels,
-                "song": result.song,
-                "metadata": metadata,
-            },
-        )
-        logger.info("Job %s completed in %.1f s with %s", job.id, seconds["total"], model.model_label)
+            completion = _Attempt(self, job, lease, model, Path(scratch), should_stop).run()
+        with effect("job completed"):
+            self.client.complete(job.id, completion)
+        logger.info("Job %s completed with %s", job.id, model.model_label)
 
-    @staticmethod
+
+@dataclass
+class _Attempt:
+    """One attempt at one job."""
+
+    pipeline: Pipeline
+    job: Job
+    lease: Lease
+    model: Ready
+    folder: Path
+    should_stop: Callable[[], bool]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._identity = {"attempt": self.job.attempt, "workerId": self.pipeline.worker_id}
+        self._uploads: dict[StemType, concurrent.futures.Future[StemBlob]] = {}
+        self._separated: Separated | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Return the body of `complete`."""
+        begun = time.monotonic()
+        if result := checkpoints.result_of(self.job.checkpoints):
+            return {**result, **self._identity}
+        resumed = self._resume()
+        if resumed:
+            separation, paths = resumed
+            analysed = self.pipeline.engine.process(
+                AnalysisTask(paths), on_answer=self._on_answer, should_stop=self.should_stop
+            )
+        else:
+            content_hash = self._download()
+            if content_hash == self.job.known_content_hash:
+                return {**self._identity, "contentHash": content_hash, "unchanged": True}
+            separation, paths, analysed = self._separate(content_hash)
+        self.seconds |= analysed.seconds
+        self._save(separation, paths, analysed)
+        self.seconds["total"] = round(time.monotonic() - begun, 3)
+        completion = self._completion(separation, analysed)
+        self._note(checkpoints.of_result(completion))
+        return {**completion, **self._identity}
+
+    def _resume(self) -> tuple[Separation, dict[StemType, Path]] | None:
+        """Fetch the stems that an earlier attempt separated and uploaded, if it came so far."""
+        separation = checkpoints.separation_of(self.job.checkpoints)
+        if separation is None:
+            return None
+        self._report("Downloading", 0)
+        paths = {stem: self.folder / f"{stem.lower()}.wav" for stem in StemType}
+        for stem, path in paths.items():
+            if not self.pipeline.storage.fetch_stem(separation.stems[stem], path):
+                logger.warning("Job %s: the checkpoint of %s is damaged", self.job.id, stem)
+                return None
+        return separation, paths
+
+    def _download(self) -> str:
+        self._report("Downloading", 0)
+        started = time.monotonic()
+        song = self.folder / "song"
+        with effect("song downloaded"):
+            content_hash = self.pipeline.storage.download(self.job.blob_name, self.job.etag, song)
+        self.seconds["download"] = round(time.monotonic() - started, 3)
+        return content_hash
+
+    def _separate(self, content_hash: str) -> tuple[Separation, dict[StemType, Path], Analysed]:
+        """Separate and analyse the song; its stems are uploaded while the analysis goes on."""
+        task = SongTask(self.folder / "song", self.folder, self.pipeline.max_minutes)
+        with concurrent.futures.ThreadPoolExecutor(1, "upload") as uploading:
+
+            def on_answer(answer: Answer) -> None:
+                if isinstance(answer, Separated):
+                    self._separated = answer
+                    label = self.model.model_label
+                    self._note(checkpoints.of_separation(content_hash, answer.source, label))
+                    for stem, path in answer.stems.items():
+                        self._uploads[stem] = uploading.submit(self._upload, stem, path)
+                self._on_answer(answer)
+
+            try:
+                analysed = self.pipeline.engine.process(
+                    task, on_answer=on_answer, should_stop=self.should_stop
+                )
+                self._report("Saving", 0)
+                blobs = {stem: upload.result() for stem, upload in self._uploads.items()}
+                if self.should_stop():
+                    raise CancelledError
+            except BaseException:
+                uploading.shutdown(cancel_futures=True)
+                raise
+        assert self._separated is not None, "the engine announces the stems before its result"
+        separation = Separation(content_hash, self._separated.source, self.model.model_label, blobs)
+        return separation, self._separated.stems, analysed
+
+    def _upload(self, stem: StemType, path: Path) -> StemBlob:
+        with effect(f"{stem} uploaded"):
+            blob = self.pipeline.storage.upload_stem(self.job, stem, path)
+        try:
+            self._note(checkpoints.of_stem(stem, blob))
+        except ApiError as refusal:
+            if checkpoints.is_unknown(blob, refusal):
+                self.pipeline.storage.delete(blob)
+            raise
+        return blob
+
+    def _save(self, separation: Separation, paths: dict[StemType, Path], analysed: Analysed) -> None:
+        self._report("Saving", 0)
+        started = time.monotonic()
+        for number, (stem, path) in enumerate(paths.items(), start=1):
+            with effect(f"{stem} saved"):
+                self.pipeline.client.save_stem(self._stem_body(separation, stem, path, analysed))
+            self._report("Saving", number / len(paths))
+        self.seconds["save"] = round(time.monotonic() - started, 3)
+
     def _stem_body(
-        job: Job,
-        separated: Separated,
-        stem: StemType,
-        path: Path,
-        uri: str,
-        result: Analysed,
-        model_label: str,
+        self, separation: Separation, stem: StemType, path: Path, analysed: Analysed
     ) -> dict[str, Any]:
         info = sf.info(path)
         now = datetime.now(UTC).isoformat()
         return {
-            **result.stems[stem],
-            "audioFileId": job.audio_file_id,
+            **analysed.stems[stem],
+            "audioFileId": self.job.audio_file_id,
             "type": stem,
-            "blobUri": uri,
+            "blobUri": separation.stems[stem].uri,
             "durationSeconds": info.frames / info.samplerate,
             "fileSizeBytes": path.stat().st_size,
             "sampleRate": info.samplerate,
             "channels": info.channels,
             "separatedAt": now,
-            "separationModel": model_label,
-            "analysisVersion": job.analysis_version,
+            "separationModel": separation.model_label,
+            "analysisVersion": self.job.analysis_version,
             "analysedAt": now,
-            "jobId": job.id,
-            "attempt": job.attempt,
+            "jobId": self.job.id,
+            "attempt": self.job.attempt,
         }
 
+    def _completion(self, separation: Separation, analysed: Analysed) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            "model": separation.model_label,
+            "device": self.model.device,
+            "seconds": self.seconds,
+        }
+        if self.model.model_note:
+            metadata["modelNote"] = self.model.model_note
+        return {
+            "contentHash": separation.content_hash,
+            "durationSeconds": separation.source.duration_seconds,
+            "sampleRate": separation.source.sample_rate,
+            "channels": separation.source.channels,
+            "song": analysed.song,
+            "metadata": metadata,
+        }
 
-class _Run:
-    """What one song's answers lead to: progress reports, and uploads while the analysis goes on."""
-
-    def __init__(
-        self, pipeline: Pipeline, job: Job, lease: Lease, uploads: concurrent.futures.ThreadPoolExecutor
-    ) -> None:
-        self._pipeline = pipeline
-        self._job = job
-        self._lease = lease
-        self._uploads = uploads
-        self._separated: Separated | None = None
-        self._uris: dict[StemType, concurrent.futures.Future[str]] = {}
-
-    def on_answer(self, answer: Answer) -> None:
+    def _on_answer(self, answer: Answer) -> None:
         if isinstance(answer, Progress):
-            _report(self._lease, answer.step, answer.share)
-        elif isinstance(answer, Separated):
-            self._separated = answer
-            for stem, path in answer.stems.items():
-                upload = self._pipeline.storage.upload_stem
-                self._uris[stem] = self._uploads.submit(upload, self._job.audio_file_id, stem, path)
+            self._report(answer.step, answer.share)
 
-    def finish_uploads(self) -> tuple[Separated, dict[StemType, str]]:
-        assert self._separated is not None, "the engine announces the stems before its result"
-        return self._separated, {stem: upload.result() for stem, upload in self._uris.items()}
+    def _report(self, step: str, share: float) -> None:
+        low, high = SHARE_OF_PROGRESS[step]
+        self.lease.report(step, low + (high - low) * share)
 
-
-def _report(lease: Lease, step: str, share: float) -> None:
-    low, high = SHARE_OF_PROGRESS[step]
-    lease.report(step, low + (high - low) * share)
+    def _note(self, finished: dict[str, str]) -> None:
+        """Have the job remember what was finished; refused if the job is another's by now."""
+        with effect(f"{'+'.join(finished)} noted"):
+            self.pipeline.client.heartbeat(self.job.id, {**self._identity, "checkpoints": finished})

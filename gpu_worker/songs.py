@@ -1,17 +1,19 @@
 """The worker's view of blob storage: songs come from it, stems go to it."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient, ContentSettings
 
+from gpu_worker.checkpoints import StemBlob
 from gpu_worker.errors import UnsuitableAudioError
 from gpu_worker.settings import WorkerSettings
 from shared import ids
-from shared.models import StemType
+from shared.models import Job, StemType
 
 MIB = 1024**2
 
@@ -57,11 +59,30 @@ class SongStorage:
             ) from None
         return digest.hexdigest()
 
-    def upload_stem(self, audio_file_id: str, stem: StemType, path: Path) -> str:
-        """Upload a stem's WAV and return its URI; an older one of that name is replaced."""
-        client = self._container.get_blob_client(ids.stem_blob_name(audio_file_id, stem))
+    def upload_stem(self, job: Job, stem: StemType, path: Path) -> StemBlob:
+        """Upload a stem's WAV to the place of this attempt; what lies there already is the same stem."""
+        name = ids.stem_blob_name(job.audio_file_id, stem, job_id=job.id, attempt=job.attempt)
+        client = self._container.get_blob_client(name)
         with path.open("rb") as file:
-            client.upload_blob(
-                file, overwrite=True, content_settings=ContentSettings(content_type="audio/wav")
-            )
-        return str(client.url)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            # An upload whose answer was lost is repeated by the SDK, and finds itself there.
+            with contextlib.suppress(ResourceExistsError):
+                client.upload_blob(file, content_settings=ContentSettings(content_type="audio/wav"))
+        return StemBlob(name, str(client.url), digest)
+
+    def fetch_stem(self, blob: StemBlob, target: Path) -> bool:
+        """Download an uploaded stem; return whether it is there and whole."""
+        try:
+            download = self._container.download_blob(blob.name)
+            with target.open("wb") as file:
+                download.readinto(file)
+        except ResourceNotFoundError:
+            return False
+        with target.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == blob.sha256
+
+    def delete(self, blob: StemBlob) -> None:
+        """Delete an uploaded stem."""
+        with contextlib.suppress(ResourceNotFoundError):
+            self._container.delete_blob(blob.name)

@@ -73,6 +73,10 @@ class NotFoundError(StemLibraryError):
     title = "Not found"
 
 
+class BeingDeletedError(NotFoundError):
+    """The record's deletion has begun."""
+
+
 class ConflictError(StemLibraryError):
     """The record is in a state that does not allow this."""
 

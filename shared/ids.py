@@ -37,9 +37,14 @@ def parse_upload_name(blob_name: str) -> UploadName | None:
             return None
 
 
-def stem_blob_name(audio_file_id: str, stem_type: str) -> str:
-    """Return the blob that holds a stem's sound."""
-    return f"{audio_file_id}/stems/{stem_type.lower()}.wav"
+def stem_blob_name(audio_file_id: str, stem_type: str, *, job_id: str, attempt: int) -> str:
+    """Return the blob for a stem's sound: each attempt has its own, so that none can overwrite another's."""
+    return f"{stems_folder(audio_file_id, job_id)}{attempt}/{stem_type.lower()}.wav"
+
+
+def stems_folder(audio_file_id: str, job_id: str) -> str:
+    """Return the prefix of the blobs of a job's stems."""
+    return f"{audio_file_id}/stems/{job_id}/"
 
 
 def idempotency_key(audio_file_id: str, etag: str, analysis_version: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from shared.models import Job, JobOutcome, JobSummaryPage, Stored
+from shared.models import Job, JobOutcome, JobStatus, JobSummaryPage, Stored
 from shared.worker_contract import AnalysisMessage
 
 Clock = Callable[[], datetime]
@@ -27,6 +27,30 @@ class JobStore(Protocol):
 
     async def delete(self, job_id: str, etag: str) -> None:
         """Delete the job if its ETag is still `etag`; a missing one is no error."""
+        ...
+
+    async def silent_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of jobs that are stale, or running without a heartbeat since `moment`."""
+        ...
+
+    async def unsettled_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of jobs whose change of state, at `moment` or before, was not settled."""
+        ...
+
+    async def due(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of jobs to be deleted at `moment` or before."""
+        ...
+
+    async def ended_before(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of failed and cancelled jobs that ended at `moment` or before."""
+        ...
+
+    async def of_audio(self, audio_file_id: str, *, live: bool = False) -> list[str]:
+        """Return ids of the jobs of an audio file, or of those that have not ended."""
+        ...
+
+    async def count(self, status: JobStatus) -> int:
+        """Return how many live jobs have this status."""
         ...
 
 
@@ -57,6 +81,18 @@ class JobIndex(Protocol):
         self, day: datetime, filters: Mapping[str, str], limit: int, continuation: str | None
     ) -> JobSummaryPage:
         """Return a page of the jobs created on a day, newest first, equal to `filters` (wire name: value)."""
+        ...
+
+
+class JobStatistics(Protocol):
+    """Counters that outlive the jobs; each event of a job is counted once, however often it is told."""
+
+    async def count_ended(self, job: Job) -> None:
+        """Count an ended job on the day of its end."""
+        ...
+
+    async def count_deleted(self, job: Job, deleted_at: datetime) -> None:
+        """Count the deletion of a job."""
         ...
 
 

@@ -2,22 +2,27 @@
 
 Every transition is a conditional write (ETag), so that of two callers one wins and the other reads again.
 `attempt` is a fencing token: a claim raises it, and calls that carry an older one are refused.
+
+A transition also sets `unsettled_since`, in the same write. What follows from the new state (list entry,
+message, counters; for the library see shared/workflow.py) is written after it, by `settle`, which then clears
+the mark. A crash in between leaves the mark, and the sweep settles again.
 """
 
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
 
-from shared import ids
+from shared import ids, job_states
+from shared.effects import effect
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
-from shared.job_ports import Clock, JobHistory, JobIndex, JobQueue, JobStore
-from shared.job_states import BusyError, JobEvent, JobPolicy, SupersededError, check_fence, next_status
+from shared.job_ports import Clock, JobHistory, JobIndex, JobQueue, JobStatistics, JobStore
+from shared.job_states import BusyError, JobPolicy
 from shared.models import AudioFile, Job, JobOutcome, JobStatus, Stored
 from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, Heartbeat
 
 logger = logging.getLogger(__name__)
+
+LEVELS = {JobStatus.FAILED: logging.WARNING, JobStatus.STALE: logging.WARNING}
 
 
 class JobService:
@@ -30,6 +35,7 @@ class JobService:
         history: JobHistory,
         index: JobIndex,
         queue: JobQueue,
+        statistics: JobStatistics,
         policy: JobPolicy,
         clock: Clock,
     ) -> None:
@@ -37,6 +43,7 @@ class JobService:
         self._history = history
         self._index = index
         self._queue = queue
+        self._statistics = statistics
         self._policy = policy
         self._clock = clock
 
@@ -60,13 +67,11 @@ class JobService:
             )
         raise NotFoundError(f"There is no job {job_id}.")
 
-    async def ensure(self, audio: AudioFile, *, blob_name: str, analysis_version: int) -> Job:
-        """Return the one job for this version of the file, created and queued if it is new.
-
-        Safe to repeat at any point: a job whose message may not have been sent is queued again, and the
-        queue's duplicate detection drops the second message.
-        """
+    async def ensure(self, audio: AudioFile, *, blob_name: str, analysis_version: int) -> Stored[Job]:
+        """Return the one job for this version of the file, created if it is new."""
         key = ids.idempotency_key(audio.id, audio.etag, analysis_version)
+        is_known_by_it = audio.analysis_version == analysis_version
+        now = self._clock()
         job = Job(
             id=ids.job_id(key),
             audio_file_id=audio.id,
@@ -75,20 +80,28 @@ class JobService:
             analysis_version=analysis_version,
             idempotency_key=key,
             max_retries=self._policy.max_retries,
-            created_at=self._clock(),
+            known_content_hash=audio.content_hash if is_known_by_it else None,
+            created_at=now,
+            unsettled_since=now,
         )
         try:
-            job = (await self._store.create(job)).record
-            _log("created", job)
+            with effect("job created"):
+                created = await self._store.create(job)
         except AlreadyExistsError:
-            job = (await self.get(job.id)).record
-        if job.status is JobStatus.PENDING:
-            await self._index.put_job(job)
-            await self._enqueue(job)
-        return job
+            return await self.get(job.id)
+        _log("created", job)
+        return created
 
-    async def claim(self, job_id: str, request: ClaimRequest) -> Job:
-        """Give the job to a worker and raise its attempt.
+    async def of_audio(self, audio_file_id: str) -> list[str]:
+        """Return the ids of an audio file's jobs."""
+        return await self._store.of_audio(audio_file_id)
+
+    async def at_work_on(self, audio_file_id: str) -> list[str]:
+        """Return the ids of an audio file's jobs that have not ended."""
+        return await self._store.of_audio(audio_file_id, live=True)
+
+    async def claim(self, job_id: str, request: ClaimRequest) -> Stored[Job]:
+        """Give the job to a worker and raise its attempt; `Failed` if too many workers were lost with it.
 
         Raises
         ------
@@ -97,172 +110,148 @@ class JobService:
         BusyError
             If another worker's lease lives; a message for the time when it would end is on the queue.
         """
-
-        def claimed(job: Job) -> Job:
-            if job.is_terminal or request.attempt < job.queued_attempt:
-                raise SupersededError("This message's work was done, or is another's.", jobStatus=job.status)
-            if job.status is JobStatus.RUNNING and self._lease_end(job) > self._clock():
-                raise BusyError("Another worker holds this job.", jobStatus=job.status)
-            now = self._clock()
-            return job.model_copy(
-                update={
-                    "status": next_status(job.status, JobEvent.CLAIM),
-                    "attempt": job.attempt + 1,
-                    "worker_id": request.worker_id,
-                    "last_heartbeat": now,
-                    "started_at": job.started_at or now,
-                    "current_step": None,
-                    "progress": 0,
-                    "error_message": None,
-                }
-            )
-
         try:
-            job = await self._change(job_id, claimed)
+            return await self._change(
+                job_id, lambda job: job_states.claimed(job, request, self._policy, self._clock())
+            )
         except BusyError:
             job = (await self.get(job_id)).record
-            await self._enqueue(job, put_off_until=self._lease_end(job))
+            end = job_states.lease_end(job, self._policy)
+            # The message of this attempt was sent before: under its own id the queue would drop this one.
+            await self._send(job, message_id=f"{_message_id(job)}@{end.isoformat()}", not_before=end)
             raise
-        await self._index.put_job(job)
-        return job
 
     async def heartbeat(self, job_id: str, beat: Heartbeat) -> Job:
-        """Renew the lease and note the progress, which never goes backwards within an attempt."""
+        """Renew the lease, and note progress and checkpoints."""
+        changed = await self._change(job_id, lambda job: job_states.beaten(job, beat, self._clock()))
+        return changed.record
 
-        def beaten(job: Job) -> Job:
-            check_fence(job, beat)
-            return job.model_copy(
-                update={
-                    "status": next_status(job.status, JobEvent.HEARTBEAT),
-                    "last_heartbeat": self._clock(),
-                    "current_step": beat.step or job.current_step,
-                    "progress": max(job.progress, beat.progress or 0),
-                    "checkpoints": {**job.checkpoints, **beat.checkpoints},
-                }
-            )
-
-        return await self._change(job_id, beaten)
-
-    async def check(self, job_id: str, call: Completion) -> Job:
-        """Return the job if the caller may complete it (again); else raise ConflictError."""
-        job = (await self.get(job_id)).record
-        check_fence(job, call)
-        if job.status is not JobStatus.COMPLETED:
-            next_status(job.status, JobEvent.COMPLETE)
-        return job
-
-    async def complete(self, job_id: str, completion: Completion) -> Job:
+    async def complete(self, job_id: str, completion: Completion) -> Stored[Job]:
         """End the job as Completed; repeating it changes nothing."""
+        return await self._change(
+            job_id, lambda job: job_states.completed(job, completion, self._policy, self._clock())
+        )
 
-        def completed(job: Job) -> Job:
-            check_fence(job, completion)
-            if job.status is JobStatus.COMPLETED:
+    async def fail(self, job_id: str, failure: Failure) -> Stored[Job]:
+        """End an attempt that failed: as Failed, or as Retrying with the next attempt to be queued."""
+        return await self._change(
+            job_id, lambda job: job_states.failed(job, failure, self._policy, self._clock())
+        )
+
+    async def give_up(self, job_id: str, attempt: int, reason: str) -> Stored[Job]:
+        """Fail a job whose message can't be delivered; one that ended, moved on or is at work stays so."""
+
+        def given_up(job: Job) -> Job:
+            now = self._clock()
+            at_work = job.status is JobStatus.RUNNING and job_states.lease_end(job, self._policy) > now
+            if job.is_terminal or at_work or job.queued_attempt > attempt:
                 return job
-            return self._ended(
-                job,
-                next_status(job.status, JobEvent.COMPLETE),
-                current_step=None,
-                progress=100,
-                metadata=completion.metadata,
-            )
+            return job_states.given_up(job, reason, self._policy, now)
 
-        job = await self._change(job_id, completed)
-        await self._index.put_job(job)
-        _log("completed", job)
-        return job
+        return await self._change(job_id, given_up)
 
-    async def fail(self, job_id: str, failure: Failure) -> Job:
-        """End an attempt that failed: as Failed, or as Retrying with the next attempt on the queue."""
+    async def cancel(self, job_id: str) -> Stored[Job]:
+        """Cancel the job; its worker learns it from its next heartbeat."""
+        return await self._change(job_id, lambda job: job_states.cancelled(job, self._policy, self._clock()))
 
-        def failed(job: Job) -> Job:
-            check_fence(job, failure)
-            repeated = job.status in (JobStatus.FAILED, JobStatus.RETRYING)
-            if repeated:
+    async def retry(self, job_id: str) -> Stored[Job]:
+        """Queue a failed or cancelled job again, with all its retries."""
+        return await self._change(job_id, lambda job: job_states.retried(job, self._clock()))
+
+    async def rescue(self, job_id: str) -> Stored[Job]:
+        """Mark a silent job as stale, and queue it again or give it up."""
+        await self._change(job_id, lambda job: job_states.stalled(job, self._policy, self._clock()))
+        return await self._change(job_id, lambda job: job_states.rescued(job, self._policy, self._clock()))
+
+    async def settle(self, stored: Stored[Job], also: Callable[[Job], Awaitable[None]]) -> Job:
+        """Write what follows from the job's state, `also` first; then clear its mark. Safe to repeat.
+
+        If the job changes meanwhile, what was written may be out of date: so its newer state is settled too.
+        """
+        while True:
+            job = stored.record
+            with effect(f"library told {job.status}"):
+                await also(job)
+            with effect(f"list told {job.status}"):
+                await self._index.put_job(job)
+            if job.status in (JobStatus.PENDING, JobStatus.RETRYING) and job.queued_attempt > job.attempt:
+                await self._send(job, message_id=_message_id(job), not_before=job.not_before)
+            if job.is_terminal:
+                with effect("end counted"):
+                    await self._statistics.count_ended(job)
+            if job.unsettled_since is None:
                 return job
-            if failure.kind == "released":
-                status = next_status(job.status, JobEvent.PUT_BACK)
-                return job.model_copy(update={"status": status, "error_message": failure.error})
-            if failure.kind == "transient" and job.retries < job.max_retries:
-                return job.model_copy(
-                    update={
-                        "status": next_status(job.status, JobEvent.PUT_BACK),
-                        "retries": job.retries + 1,
-                        "queued_attempt": job.attempt + 1,
-                        "error_message": failure.error,
-                    }
-                )
-            return self._ended(
-                job,
-                next_status(job.status, JobEvent.FAIL),
-                error_message=failure.error,
-                file_at_fault=failure.kind == "permanent",
-            )
+            try:
+                settled = job.model_copy(update={"unsettled_since": None})
+                with effect(f"settled {job.status}"):
+                    return (await self._store.replace(settled, stored.etag)).record
+            except ChangedMeanwhileError:
+                latest = await self._store.read(job.id)
+            if latest is None:
+                await self._index.remove_job(job)
+                return job
+            stored = latest
 
-        job = await self._change(job_id, failed)
-        await self._index.put_job(job)
-        if job.status is JobStatus.RETRYING and job.queued_attempt > job.attempt:
-            await self._enqueue(job, put_off_until=self._clock() + self._backoff(job.retries))
-        _log("failed" if job.status is JobStatus.FAILED else "put back", job, level=logging.WARNING)
-        return job
-
-    async def delete_if_due(self, job_id: str, attempt: int) -> bool:
+    async def delete_if_due(self, job_id: str, attempt: int | None = None) -> bool:
         """Delete an ended job whose time has come; return whether it is gone.
 
         A job that was retried meanwhile, or that is not due yet, stays.
         """
+
+        def is_due(job: Job) -> bool:
+            due = job.is_terminal and job.delete_after is not None and job.delete_after <= self._clock()
+            return due and attempt in (None, job.attempt)
+
+        return await self._delete_if(job_id, is_due)
+
+    async def purge(self, job_id: str, older_than: timedelta) -> bool:
+        """Delete a failed or cancelled job that ended so long ago; return whether it is gone."""
+
+        def is_old(job: Job) -> bool:
+            is_kind = job.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+            return is_kind and job.completed_at is not None and job.completed_at <= self._clock() - older_than
+
+        return await self._delete_if(job_id, is_old)
+
+    async def delete_ended(self, job_id: str) -> None:
+        """Delete an ended job at once, by a user's wish."""
+        await self._delete_if(job_id, lambda job: job.is_terminal)
+
+    async def _delete_if(self, job_id: str, condition: Callable[[Job], bool]) -> bool:
         while stored := await self._store.read(job_id):
             job = stored.record
-            due = job.is_terminal and job.delete_after is not None and job.delete_after <= self._clock()
-            if not due or job.attempt != attempt:
+            if not condition(job):
                 return False
-            await self._history.put(
-                JobOutcome(
-                    id=job.id,
-                    audio_file_id=job.audio_file_id,
-                    outcome=job.status,
-                    error_message=job.error_message,
-                    created_at=job.created_at,
-                    started_at=job.started_at,
-                    completed_at=job.completed_at,
-                    deleted_at=self._clock(),
-                )
-            )
+            now = self._clock()
+            with effect("outcome noted"):
+                await self._history.put(_outcome(job, now))
+                await self._statistics.count_deleted(job, now)
             await self._index.remove_job(job)
             try:
-                await self._store.delete(job_id, stored.etag)
+                with effect("job deleted"):
+                    await self._store.delete(job_id, stored.etag)
             except ChangedMeanwhileError:
                 continue
             _log("deleted", job)
         return True
 
-    def _lease_end(self, job: Job) -> datetime:
-        return (job.last_heartbeat or job.created_at) + self._policy.lease
-
-    def _backoff(self, retries: int) -> timedelta:
-        """Exponential, with full jitter of its upper half."""
-        factor: float = 2 ** (retries - 1) * random.uniform(0.5, 1)  # noqa: S311
-        return self._policy.first_backoff * factor
-
-    def _ended(self, job: Job, status: JobStatus, **update: Any) -> Job:
-        now = self._clock()
-        kept = self._policy.completed_ttl if status is JobStatus.COMPLETED else self._policy.retention
-        return job.model_copy(
-            update={"status": status, "completed_at": now, "delete_after": now + kept, **update}
-        )
-
-    async def _change(self, job_id: str, change: Callable[[Job], Job]) -> Job:
+    async def _change(self, job_id: str, change: Callable[[Job], Job]) -> Stored[Job]:
         """Apply `change` to the job as it is now, again whenever somebody else was faster."""
         while True:
             stored = await self.get(job_id)
             changed = change(stored.record)
             if changed is stored.record:
-                return changed
+                return stored
             try:
-                return (await self._store.replace(changed, stored.etag)).record
+                with effect(f"job {changed.status}"):
+                    written = await self._store.replace(changed, stored.etag)
             except ChangedMeanwhileError:
                 continue
+            if changed.status is not stored.record.status:
+                _log(changed.status.value.lower(), changed, level=LEVELS.get(changed.status, logging.INFO))
+            return written
 
-    async def _enqueue(self, job: Job, *, put_off_until: datetime | None = None) -> None:
+    async def _send(self, job: Job, *, message_id: str, not_before: datetime | None) -> None:
         message = AnalysisMessage(
             job_id=job.id,
             audio_file_id=job.audio_file_id,
@@ -270,11 +259,25 @@ class JobService:
             attempt=job.queued_attempt,
             analysis_version=job.analysis_version,
         )
-        message_id = f"{job.id}:{job.queued_attempt}"
-        if job.status is JobStatus.RUNNING and job.last_heartbeat:
-            # The message of this attempt was sent before: under its own id the queue would drop this one.
-            message_id += f"@{job.last_heartbeat.isoformat()}"
-        await self._queue.send(message, message_id=message_id, not_before=put_off_until)
+        with effect("message sent"):
+            await self._queue.send(message, message_id=message_id, not_before=not_before)
+
+
+def _outcome(job: Job, deleted_at: datetime) -> JobOutcome:
+    return JobOutcome(
+        id=job.id,
+        audio_file_id=job.audio_file_id,
+        outcome=job.status,
+        error_message=job.error_message,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        completed_at=job.completed_at,
+        deleted_at=deleted_at,
+    )
+
+
+def _message_id(job: Job) -> str:
+    return f"{job.id}:{job.queued_attempt}"
 
 
 def _log(action: str, job: Job, *, level: int = logging.INFO) -> None:

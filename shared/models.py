@@ -227,8 +227,16 @@ class Job(WireModel):
     current_step: str | None = None
     progress: int = Field(0, ge=0, le=100)
     checkpoints: dict[str, str] = Field({}, description="What an attempt finished, for the next one")
+    not_before: AwareDatetime | None = Field(None, description="When the next attempt may begin")
+    known_content_hash: str | None = Field(
+        None, description="SHA-256 of what the library holds by this analysis: the same bytes end the job"
+    )
+    result: dict[str, Any] | None = Field(None, description="What the worker said at completion")
+    unsettled_since: AwareDatetime | None = Field(
+        None, description="Set by a change of state until all that follows from it is written"
+    )
     worker_id: str | None = None
-    last_heartbeat: AwareDatetime | None = None
+    last_heartbeat: AwareDatetime | None = Field(None, description="By the server's clock")
     error_message: str | None = None
     file_at_fault: bool = Field(
         False, description="Failed because the file can't be taken, not by a fault of ours"

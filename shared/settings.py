@@ -34,8 +34,12 @@ class AppSettings(BaseSettings):
     analysis_queue: str = Field("analysis-jobs", validation_alias="ANALYSIS_QUEUE", min_length=1)
     completed_job_ttl_seconds: int = Field(30, validation_alias="COMPLETED_JOB_TTL_SECONDS", ge=1)
     failed_job_retention_days: int = Field(7, validation_alias="FAILED_JOB_RETENTION_DAYS", ge=1)
+    heartbeat_timeout_minutes: float = Field(30, validation_alias="HEARTBEAT_TIMEOUT_MINUTES", gt=0)
+    stale_sweep_schedule: str = Field("0 */5 * * * *", validation_alias="STALE_SWEEP_SCHEDULE")
+    purge_schedule: str = Field("0 0 * * * *", validation_alias="PURGE_SCHEDULE")
     lease_seconds: int = Field(90, validation_alias="LEASE_SECONDS", ge=1)
     max_retries: int = Field(3, validation_alias="MAX_RETRIES", ge=0, le=100)
+    retry_backoff_seconds: float = Field(10, validation_alias="RETRY_BACKOFF_SECONDS", gt=0)
     max_upload_mb: int = Field(500, validation_alias="MAX_UPLOAD_MB", ge=1)
     auth_mode: Literal["roles", "off"] = Field("roles", validation_alias="AUTH_MODE")
     platform_auth: bool = Field(False, validation_alias="WEBSITE_AUTH_ENABLED")
@@ -67,7 +71,9 @@ class AppSettings(BaseSettings):
             completed_ttl=timedelta(seconds=self.completed_job_ttl_seconds),
             retention=timedelta(days=self.failed_job_retention_days),
             lease=timedelta(seconds=self.lease_seconds),
+            heartbeat_timeout=timedelta(minutes=self.heartbeat_timeout_minutes),
             max_retries=self.max_retries,
+            first_backoff=timedelta(seconds=self.retry_backoff_seconds),
         )
 
 

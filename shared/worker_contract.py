@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.models import NotNegative, SongMusic, WireModel
 
@@ -25,16 +25,24 @@ class Heartbeat(WireModel):
 
 
 class Completion(WireModel):
-    """Body of POST /api/jobs/{id}/complete: the song-level result."""
+    """Body of POST /api/jobs/{id}/complete: the song-level result, or that there was nothing to do."""
 
     attempt: int
     worker_id: str
     content_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
-    duration_seconds: NotNegative
-    sample_rate: int = Field(gt=0)
-    channels: int = Field(gt=0)
-    song: SongMusic
+    unchanged: bool = Field(False, description="The bytes are those that the library holds the result of")
+    duration_seconds: NotNegative | None = None
+    sample_rate: int | None = Field(None, gt=0)
+    channels: int | None = Field(None, gt=0)
+    song: SongMusic | None = None
     metadata: dict[str, Any] = Field({}, description="Model, device, seconds by step")
+
+    @model_validator(mode="after")
+    def _whole_unless_unchanged(self) -> "Completion":
+        result = (self.duration_seconds, self.sample_rate, self.channels, self.song)
+        if result != (None,) * 4 if self.unchanged else None in result:
+            raise ValueError("durationSeconds, sampleRate, channels and song are needed, unless unchanged")
+        return self
 
 
 class Failure(WireModel):

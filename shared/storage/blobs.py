@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,6 +75,26 @@ class AudioBlobs:
         """Return the value of a blob that `write_json` wrote."""
         download = await self._container().download_blob(blob_name)
         return json.loads(gzip.decompress(await download.readall()))
+
+    async def delete(self, blob_name: str) -> None:
+        """Delete a blob; a missing one is no error."""
+        with contextlib.suppress(ResourceNotFoundError):
+            await self._container().delete_blob(blob_name)
+
+    async def delete_all(self, prefix: str, *, but: Container[str | None] = ()) -> None:
+        """Delete every blob whose name begins so, but those."""
+        async for name in self._container().list_blob_names(name_starts_with=prefix):
+            if name not in but:
+                await self.delete(name)
+
+    async def page(self, continuation: str | None, limit: int) -> tuple[list[tuple[str, str]], str | None]:
+        """Return name and ETag of some blobs of the container, and where to go on; None after the last."""
+        pages = self._container().list_blobs(results_per_page=limit).by_page(continuation)
+        async for page in pages:
+            # Listings give an ETag without the quotes that it has everywhere else.
+            blobs = [(blob.name, f'"{blob.etag.strip(chr(34))}"') async for blob in page]
+            return blobs, pages.continuation_token or None  # type: ignore[attr-defined]
+        return [], None
 
     def name_of(self, uri: str) -> str | None:
         """Return the blob name of a URI in this very container, or None for any other URI.

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from functions.services import Services
 from local import azurite
@@ -71,3 +72,9 @@ async def services(settings: AppSettings, clock: TurnedClock) -> AsyncIterator[S
     built = Services.build(settings, clock=clock)
     yield built
     await built.close()
+
+
+@pytest.fixture
+def container(settings: AppSettings) -> ContainerClient:
+    service = BlobServiceClient.from_connection_string(str(settings.audio_storage))
+    return service.get_container_client(settings.audio_container)

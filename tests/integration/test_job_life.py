@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,10 +11,8 @@ from functions.services import Services
 from shared.errors import NotFoundError
 from shared.job_list import newest_jobs
 from shared.job_states import BusyError, JobPolicy, SupersededError, TransitionRefusedError
-from shared.jobs import JobService
 from shared.models import AudioFile, Job, JobStatus, SongMusic
 from shared.settings import AppSettings
-from shared.storage.cosmos import JobHistoryContainer, JobsContainer
 from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, Heartbeat
 from tests.integration.conftest import TurnedClock
 
@@ -31,11 +28,16 @@ def audio_file(clock: TurnedClock) -> AudioFile:
 
 async def create(services: Services, clock: TurnedClock) -> Job:
     audio = audio_file(clock)
-    return await services.jobs.ensure(audio, blob_name=f"{audio.id}/a.wav", analysis_version=1)
+    return await ensure(services, audio)
+
+
+async def ensure(services: Services, audio: AudioFile) -> Job:
+    stored = await services.jobs.ensure(audio, blob_name=f"{audio.id}/a.wav", analysis_version=1)
+    return await services.workflow.settle(stored)
 
 
 async def claim(services: Services, job: Job, worker: str = "w1", attempt: int = 1) -> Job:
-    return await services.jobs.claim(job.id, ClaimRequest(attempt=attempt, worker_id=worker))
+    return await services.workflow.claim(job.id, ClaimRequest(attempt=attempt, worker_id=worker))
 
 
 def completion(job: Job) -> Completion:
@@ -79,9 +81,7 @@ async def test_many_creators_get_one_job_and_the_queue_one_message(
     services: Services, settings: AppSettings, clock: TurnedClock
 ):
     audio = audio_file(clock)
-    jobs = await asyncio.gather(
-        *(services.jobs.ensure(audio, blob_name=f"{audio.id}/a.wav", analysis_version=1) for _ in range(10))
-    )
+    jobs = await asyncio.gather(*(ensure(services, audio) for _ in range(10)))
     assert len({job.id for job in jobs}) == 1
     message = AnalysisMessage(
         job_id=jobs[0].id,
@@ -98,16 +98,16 @@ async def test_a_job_runs_to_completion_and_is_deleted_thirty_seconds_later(
 ):
     job = await claim(services, await create(services, clock))
     assert (job.status, job.attempt, job.started_at) == (JobStatus.RUNNING, 1, clock())
-    completed = await services.jobs.complete(job.id, completion(job))
+    completed = await services.workflow.complete(job.id, completion(job))
     assert (completed.status, completed.progress) == (JobStatus.COMPLETED, 100)
     assert completed.delete_after == clock() + timedelta(seconds=30)
 
     clock.turn(seconds=29.9)
-    assert not await services.jobs.delete_if_due(job.id, 1)
+    assert not await services.workflow.delete_job_if_due(job.id, 1)
     assert (await services.jobs.get(job.id)).record.status is JobStatus.COMPLETED
     clock.turn(seconds=0.1)
-    assert await services.jobs.delete_if_due(job.id, 1)
-    assert await services.jobs.delete_if_due(job.id, 1), "repeating it is no error"
+    assert await services.workflow.delete_job_if_due(job.id, 1)
+    assert await services.workflow.delete_job_if_due(job.id, 1), "repeating it is no error"
     with pytest.raises(NotFoundError) as gone:
         await services.jobs.get(job.id)
     assert gone.value.extensions["outcome"] == "Completed"
@@ -122,9 +122,9 @@ async def test_an_unknown_job_is_just_not_found(services: Services):
 
 async def test_completing_twice_changes_nothing(services: Services, clock: TurnedClock):
     job = await claim(services, await create(services, clock))
-    first = await services.jobs.complete(job.id, completion(job))
+    first = await services.workflow.complete(job.id, completion(job))
     clock.turn(seconds=5)
-    assert await services.jobs.complete(job.id, completion(job)) == first
+    assert await services.workflow.complete(job.id, completion(job)) == first
 
 
 async def test_a_live_lease_is_not_taken_over(services: Services, settings: AppSettings, clock: TurnedClock):
@@ -157,9 +157,9 @@ async def test_a_lapsed_lease_is_taken_over_and_the_zombie_refused(services: Ser
     beat = Heartbeat(attempt=1, worker_id="w1")
     for call in (
         services.jobs.heartbeat(job.id, beat),
-        services.jobs.complete(job.id, completion(zombie)),
-        services.jobs.fail(job.id, failure(zombie, "transient")),
-        services.jobs.fail(job.id, failure(zombie, "permanent")),
+        services.workflow.complete(job.id, completion(zombie)),
+        services.workflow.fail(job.id, failure(zombie, "transient")),
+        services.workflow.fail(job.id, failure(zombie, "permanent")),
     ):
         with pytest.raises(SupersededError):
             await call
@@ -192,39 +192,33 @@ async def test_heartbeats_keep_the_lease_and_progress_never_falls(services: Serv
 
 
 async def test_a_passing_fault_is_tried_again_until_the_last_attempt(
-    services: Services, settings: AppSettings, clock: TurnedClock
+    settings: AppSettings, clock: TurnedClock
 ):
-    jobs = JobService(
-        store=JobsContainer(services.database),
-        history=JobHistoryContainer(services.database),
-        index=services.index,
-        queue=services.queue,
-        policy=replace(JobPolicy(), first_backoff=timedelta(milliseconds=50), max_retries=2),
-        clock=clock,
-    )
-    audio = audio_file(clock)
-    job = await jobs.ensure(audio, blob_name=f"{audio.id}/a.wav", analysis_version=1)
+    fast = settings.model_copy(update={"max_retries": 2, "retry_backoff_seconds": 0.05})
+    services = Services.build(fast, clock=clock)
+    job = await create(services, clock)
     for attempt in (1, 2, 3):
         announced = await messages_of(settings, job.id)
         assert [message.attempt for message in announced] == [attempt]
-        job = await jobs.claim(job.id, ClaimRequest(attempt=attempt, worker_id="w1"))
+        job = await claim(services, job, attempt=attempt)
         assert job.attempt == attempt
-        job = await jobs.fail(job.id, failure(job, "transient"))
+        job = await services.workflow.fail(job.id, failure(job, "transient"))
         assert job.status is (JobStatus.FAILED if attempt == 3 else JobStatus.RETRYING)
     assert job.error_message == "Something broke."
     assert not job.file_at_fault
+    await services.close()
 
 
 async def test_repeating_a_failure_counts_once(services: Services, clock: TurnedClock):
     job = await claim(services, await create(services, clock))
-    first = await services.jobs.fail(job.id, failure(job, "transient"))
-    assert await services.jobs.fail(job.id, failure(job, "transient")) == first
+    first = await services.workflow.fail(job.id, failure(job, "transient"))
+    assert await services.workflow.fail(job.id, failure(job, "transient")) == first
     assert first.retries == 1
 
 
 async def test_an_old_message_of_a_retried_job_is_superseded(services: Services, clock: TurnedClock):
     job = await claim(services, await create(services, clock))
-    await services.jobs.fail(job.id, failure(job, "transient"))
+    await services.workflow.fail(job.id, failure(job, "transient"))
     with pytest.raises(SupersededError):
         await claim(services, job, "w2", attempt=1)
     assert (await claim(services, job, "w2", attempt=2)).attempt == 2
@@ -234,39 +228,39 @@ async def test_a_released_job_costs_no_retry_and_its_message_stays_good(
     services: Services, clock: TurnedClock
 ):
     job = await claim(services, await create(services, clock))
-    released = await services.jobs.fail(job.id, failure(job, "released"))
+    released = await services.workflow.fail(job.id, failure(job, "released"))
     assert (released.status, released.retries, released.queued_attempt) == (JobStatus.RETRYING, 0, 1)
     assert (await claim(services, job, "w2", attempt=1)).status is JobStatus.RUNNING
 
 
 async def test_a_file_at_fault_fails_at_once_and_stays_seven_days(services: Services, clock: TurnedClock):
     job = await claim(services, await create(services, clock))
-    failed = await services.jobs.fail(job.id, failure(job, "permanent"))
+    failed = await services.workflow.fail(job.id, failure(job, "permanent"))
     assert (failed.status, failed.file_at_fault) == (JobStatus.FAILED, True)
     with pytest.raises(SupersededError):
         await claim(services, job)
     with pytest.raises(TransitionRefusedError):
-        await services.jobs.complete(job.id, completion(job))
+        await services.workflow.complete(job.id, completion(job))
     clock.turn(days=6, hours=23)
-    assert not await services.jobs.delete_if_due(job.id, 1)
+    assert not await services.workflow.delete_job_if_due(job.id, 1)
     clock.turn(hours=1, seconds=1)
-    assert await services.jobs.delete_if_due(job.id, 1)
+    assert await services.workflow.delete_job_if_due(job.id, 1)
 
 
 async def test_a_running_job_is_never_deleted(services: Services, clock: TurnedClock):
     job = await claim(services, await create(services, clock))
     clock.turn(days=30)
-    assert not await services.jobs.delete_if_due(job.id, 1)
+    assert not await services.workflow.delete_job_if_due(job.id, 1)
 
 
 async def test_a_deletion_of_an_older_attempt_spares_the_job(services: Services, clock: TurnedClock):
     job = await claim(services, await create(services, clock))
     clock.turn(seconds=LEASE_SECONDS + 1)
     again = await claim(services, job, "w2")
-    await services.jobs.complete(job.id, completion(again))
+    await services.workflow.complete(job.id, completion(again))
     clock.turn(seconds=31)
-    assert not await services.jobs.delete_if_due(job.id, 1)
-    assert await services.jobs.delete_if_due(job.id, 2)
+    assert not await services.workflow.delete_job_if_due(job.id, 1)
+    assert await services.workflow.delete_job_if_due(job.id, 2)
 
 
 async def test_the_list_walks_the_days_backwards_and_ends(services: Services, clock: TurnedClock):

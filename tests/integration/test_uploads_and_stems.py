@@ -7,23 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import ContainerClient
 
 from functions.services import Services
 from shared import ids
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
-from shared.models import ANALYSIS_VERSION, AnalysisStatus, Job, SongMusic, StemWrite
-from shared.settings import AppSettings
+from shared.job_states import SupersededError
+from shared.models import ANALYSIS_VERSION, AnalysisStatus, Job, JobStatus, SongMusic, StemWrite
 from shared.worker_contract import ClaimRequest, Completion, Failure
 from tests.integration.conftest import TurnedClock
 
 BEATS = [{"time": 0.5}, {"time": 1.0}]
-
-
-@pytest.fixture
-def container(settings: AppSettings) -> ContainerClient:
-    service = BlobServiceClient.from_connection_string(str(settings.audio_storage))
-    return service.get_container_client("audio-files")
 
 
 def put(container: ContainerClient, name: str, content: bytes = b"sound") -> str:
@@ -70,7 +64,7 @@ async def test_the_song_remembers_its_analysis_after_the_job_is_gone(
     assert job is not None
     await run_to_completion(services, job)
     clock.turn(seconds=31)
-    assert await services.jobs.delete_if_due(job.id, 1)
+    assert await services.workflow.delete_job_if_due(job.id, 1)
 
     assert await services.workflow.on_upload(name) is None, "a late duplicate of the event does no work"
     audio = (await services.library.get_audio(job.audio_file_id)).record
@@ -90,7 +84,9 @@ async def test_a_result_of_a_replaced_file_is_not_noted(services: Services, cont
     new = await services.workflow.on_upload(name)
     assert old is not None
     assert new is not None
-    await run_to_completion(services, old)
+    assert (await services.jobs.get(old.id)).record.status is JobStatus.CANCELLED
+    with pytest.raises(SupersededError):
+        await run_to_completion(services, old)
     audio = (await services.library.get_audio(old.audio_file_id)).record
     assert (audio.analysis_status, audio.job_id) == (AnalysisStatus.PENDING, new.id)
 
@@ -183,7 +179,7 @@ async def test_stems_of_a_song_come_in_the_order_of_their_types(
     services: Services, container: ContainerClient, song: Job
 ):
     def uri(kind: str) -> str:
-        return f"{container.url}/{ids.stem_blob_name(song.audio_file_id, kind)}"
+        return f"{container.url}/{song.audio_file_id}/stems/{kind.lower()}.wav"
 
     for kind in ("Other", "Vocals", "Bass", "Drums"):
         await services.workflow.save_stem(
@@ -224,7 +220,8 @@ async def test_a_blob_elsewhere_is_refused(
 async def test_a_stem_of_a_superseded_attempt_is_refused(
     services: Services, container: ContainerClient, song: Job, clock: TurnedClock
 ):
-    body = stem_body(container, song, jobId=song.id, attempt=1)
+    uri = f"{container.url}/{ids.stem_blob_name(song.audio_file_id, 'Drums', job_id=song.id, attempt=1)}"
+    body = stem_body(container, song, jobId=song.id, attempt=1, blobUri=uri)
     await services.workflow.save_stem(written(body))
     clock.turn(minutes=5)
     await services.workflow.claim(song.id, ClaimRequest(attempt=1, worker_id="other"))

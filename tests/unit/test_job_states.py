@@ -17,10 +17,17 @@ def test_every_pair_has_a_state_or_a_refusal(status: JobStatus, event: JobEvent)
     assert refused.value.to_problem("/x")["jobStatus"] == status
 
 
-def test_no_event_leads_out_of_a_terminal_state():
-    assert not [status for status, _ in TRANSITIONS if status in TERMINAL_STATUSES]
+def test_a_completed_job_never_changes_and_other_ended_ones_only_by_a_retry():
+    ways_out = {(status, event) for status, event in TRANSITIONS if status in TERMINAL_STATUSES}
+    assert ways_out == {(JobStatus.FAILED, JobEvent.RETRY), (JobStatus.CANCELLED, JobEvent.RETRY)}
 
 
-def test_only_a_running_job_ends():
-    into_an_end = {status for (status, _), after in TRANSITIONS.items() if after in TERMINAL_STATUSES}
-    assert into_an_end == {JobStatus.RUNNING}
+def test_only_a_running_job_completes():
+    assert [pair for pair, after in TRANSITIONS.items() if after is JobStatus.COMPLETED] == [
+        (JobStatus.RUNNING, JobEvent.COMPLETE)
+    ]
+
+
+@pytest.mark.parametrize("status", sorted(set(JobStatus) - TERMINAL_STATUSES))
+def test_every_live_job_can_be_cancelled(status: JobStatus):
+    assert next_status(status, JobEvent.CANCEL) is JobStatus.CANCELLED
