@@ -1,0 +1,91 @@
+"""What the tests of workers share: songs long enough to be caught at work, and looks at the product."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+from azure.servicebus import ServiceBusClient
+from azure.storage.blob import BlobServiceClient
+
+from shared.models import StemType
+from tests.conftest import PATIENCE, wait_for
+from tests.faults.product import Product
+
+QUEUE = "analysis-jobs"
+SAMPLE_RATE = 22_050
+
+
+def upload_noise(product: Product, folder: Path, seconds: float) -> str:
+    """Upload noise, which is separated about 4 times as fast as it plays; return its audio file id."""
+    song = folder / f"{uuid.uuid4()}.flac"
+    noise = np.random.default_rng().standard_normal((int(seconds * SAMPLE_RATE), 1))
+    sf.write(song, 0.1 * noise, SAMPLE_RATE)
+    return product.client.upload(song)
+
+
+def job_of(product: Product, audio_file_id: str) -> dict[str, Any] | None:
+    audio = product.client.audio(audio_file_id)
+    return product.client.job(audio["jobId"]) if audio and audio["jobId"] else None
+
+
+def wait_for_job(
+    product: Product, audio_file_id: str, patience: float = PATIENCE, **state: Any
+) -> dict[str, Any]:
+    """Wait until the song's job is in that state; return it."""
+
+    def look() -> dict[str, Any] | None:
+        job = job_of(product, audio_file_id)
+        return job if job and all(job[name] == value for name, value in state.items()) else None
+
+    found: dict[str, Any] = wait_for(look, f"the state {state}", patience)
+    return found
+
+
+def wait_for_separation(product: Product, audio_file_id: str) -> dict[str, Any]:
+    return wait_for_job(product, audio_file_id, status="Running", currentStep="Separating")
+
+
+def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:
+    """Return the ETag of each of a song's blobs."""
+    with BlobServiceClient.from_connection_string(product.storage) as service:
+        found = service.get_container_client("audio-files").list_blobs(name_starts_with=f"{audio_file_id}/")
+        return {blob.name: blob.etag for blob in found}
+
+
+def check_four_stems(product: Product, job: dict[str, Any]) -> None:
+    """The song has its four stems, all of this job, and no other stem's blob."""
+    stems = product.client.stems_of(job["audioFileId"])["value"]
+    assert [stem["type"] for stem in stems] == list(StemType)
+    used = {stem["blobUri"].partition("/audio-files/")[2] for stem in stems}
+    assert all(f"/{job['id']}/" in name for name in used)
+    assert {name for name in blobs_of(product, job["audioFileId"]) if "/stems/" in name} == used
+
+
+def receive_by_hand(product: Product, is_done: bool) -> str:
+    """Take the one message off the queue, and complete it or put it back; return its text."""
+
+    def receive() -> str | None:
+        for message in receiver.receive_messages(max_message_count=1, max_wait_time=1):
+            settle: Callable[..., None] = receiver.complete_message if is_done else receiver.abandon_message
+            settle(message)
+            return str(message)
+        return None
+
+    with (
+        ServiceBusClient.from_connection_string(product.service_bus) as bus,
+        bus.get_queue_receiver(QUEUE) as receiver,
+    ):
+        text: str = wait_for(receive, "the message")
+        return text
+
+
+def is_queue_empty(product: Product) -> bool:
+    """Whether no message is left, locked and scheduled ones included."""
+    with (
+        ServiceBusClient.from_connection_string(product.service_bus) as bus,
+        bus.get_queue_receiver(QUEUE) as receiver,
+    ):
+        return not receiver.peek_messages()
