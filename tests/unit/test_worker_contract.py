@@ -1,0 +1,40 @@
+"""What the worker says of a job: no clock but the server's decides about leases, staleness and deletion."""
+
+import datetime
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from shared.models import WireModel
+from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, Heartbeat
+
+
+@pytest.mark.parametrize("call", [ClaimRequest, Heartbeat, Completion, Failure, AnalysisMessage])
+def test_no_call_of_the_worker_carries_a_time(call: type[WireModel]):
+    """So a worker whose clock is wrong, by a minute or a day, changes nothing."""
+    for field in call.model_fields.values():
+        types = {field.annotation, *get_args(field.annotation)}
+        assert types.isdisjoint({datetime.datetime, datetime.timedelta, datetime.date})
+
+
+WHOLE = {"durationSeconds": 1, "sampleRate": 44_100, "channels": 2, "song": {}}
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "result", "is_taken"),
+    [
+        (False, WHOLE, True),
+        (True, {}, True),
+        (True, WHOLE, False),
+        (False, {}, False),
+        (False, {name: value for name, value in WHOLE.items() if name != "song"}, False),
+    ],
+)
+def test_a_completion_is_whole_or_unchanged(unchanged: bool, result: dict[str, object], is_taken: bool):
+    body = {"attempt": 1, "workerId": "w", "contentHash": "0" * 64, "unchanged": unchanged, **result}
+    if is_taken:
+        assert Completion.model_validate(body).unchanged is unchanged
+    else:
+        with pytest.raises(ValidationError, match="needed, unless unchanged"):
+            Completion.model_validate(body)
