@@ -113,7 +113,7 @@ def _show(console: Console, song: Path, stems: list[Json], metadata: Json) -> No
             stem["key"] or "–",
             _number(stem["durationSeconds"], "{:.1f} s"),
             _number(stem["rmsLevel"], "{:.1f} dBFS"),
-            "/".join(stem["blobUri"].split("/")[-2:]),
+            stem["blobUri"].rpartition("/")[2],
         )
     console.print(table)
     seconds = metadata.get("seconds", {})
