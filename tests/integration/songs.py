@@ -10,7 +10,7 @@ from functions.services import Services
 from shared import ids
 from shared.errors import StemLibraryError
 from shared.models import ANALYSIS_VERSION, Job, SongMusic, StemType, StemWrite
-from shared.worker_contract import ClaimRequest, Completion
+from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion
 
 
 async def upload(services: Services, container: ContainerClient, name: str | None = None) -> Job:
@@ -77,6 +77,13 @@ async def complete(services: Services, container: ContainerClient, job: Job) -> 
     claimed = await claim(services, job)
     await save_stems(services, container, claimed)
     return await services.workflow.complete(job.id, completion(claimed))
+
+
+def message_of(job: Job) -> AnalysisMessage:
+    """The message of the job's first attempt."""
+    return AnalysisMessage(
+        job_id=job.id, audio_file_id=job.audio_file_id, blob_name=job.blob_name, attempt=1, analysis_version=1
+    )
 
 
 def blobs_of(container: ContainerClient, audio_file_id: str) -> set[str]:

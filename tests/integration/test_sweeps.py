@@ -11,9 +11,9 @@ from shared.errors import NotFoundError
 from shared.models import AnalysisStatus, Job, JobStatus, StemType
 from shared.settings import AppSettings
 from shared.sweeps import SweepReport
-from shared.worker_contract import AnalysisMessage, Heartbeat
+from shared.worker_contract import Heartbeat
 from tests.integration.conftest import TurnedClock
-from tests.integration.songs import blobs_of, claim, complete, completion, save_stems, upload
+from tests.integration.songs import blobs_of, claim, complete, completion, message_of, save_stems, upload
 from tests.integration.test_job_life import messages_of
 
 NO_HEARTBEAT = "No heartbeat for 30 minutes."
@@ -160,13 +160,7 @@ async def test_failed_and_cancelled_jobs_stay_seven_days(
     if status is JobStatus.CANCELLED:
         await services.workflow.cancel(job.id)
     else:
-        message = AnalysisMessage(
-            job_id=job.id,
-            audio_file_id=job.audio_file_id,
-            blob_name=job.blob_name,
-            attempt=1,
-            analysis_version=1,
-        )
+        message = message_of(job)
         assert (await services.workflow.on_dead_letter(message, "It was given up.")) is not None
     assert await status_of(services, job) is status
     clock.turn(days=6, hours=23)
@@ -204,13 +198,7 @@ async def test_dead_letters_of_older_attempts_and_ended_jobs_change_nothing(
     job = await upload(services, container)
     await services.workflow.cancel(job.id)
     retried = await services.workflow.retry(job.id)
-    message = AnalysisMessage(
-        job_id=job.id,
-        audio_file_id=job.audio_file_id,
-        blob_name=job.blob_name,
-        attempt=1,
-        analysis_version=1,
-    )
+    message = message_of(job)
     await services.workflow.on_dead_letter(message, "It was given up.")
     assert await status_of(services, job) is JobStatus.RETRYING
     done = await complete(services, container, retried)
@@ -225,9 +213,7 @@ async def test_a_dead_letter_does_not_end_a_job_that_is_at_work(
     services: Services, container: ContainerClient, clock: TurnedClock
 ):
     job = await claim(services, await upload(services, container))
-    message = AnalysisMessage(
-        job_id=job.id, audio_file_id=job.audio_file_id, blob_name=job.blob_name, attempt=1, analysis_version=1
-    )
+    message = message_of(job)
     await services.workflow.on_dead_letter(message, "It was given up.")
     assert await status_of(services, job) is JobStatus.RUNNING
     clock.turn(seconds=91)
