@@ -54,7 +54,8 @@ class Product:
         config = folder / "queues.json"
         queues_of = json.loads(SERVICE_BUS_FILE.read_text())
         for queue in queues_of["UserConfig"]["Namespaces"][0]["Queues"]:
-            queue["Properties"]["LockDuration"] = lock
+            # A message that kills its worker each time is given up, as it should be; here they are killed for it.
+            queue["Properties"] |= {"LockDuration": lock, "MaxDeliveryCount": 100}
         config.write_text(json.dumps(queues_of))
         files = azurite.command(folder / "azurite", blob, queues, tables)
         bus_arguments = ("--port", str(bus), "--config", str(config), "--data", str(folder / "bus"))
