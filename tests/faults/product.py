@@ -54,7 +54,7 @@ class Product:
         config = folder / "queues.json"
         queues_of = json.loads(SERVICE_BUS_FILE.read_text())
         for queue in queues_of["UserConfig"]["Namespaces"][0]["Queues"]:
-            # A message that kills its worker each time is given up, as it should be; here they are killed for it.
+            # A message whose workers die is given up, as it should be: here they are killed again and again.
             queue["Properties"] |= {"LockDuration": lock, "MaxDeliveryCount": 100}
         config.write_text(json.dumps(queues_of))
         files = azurite.command(folder / "azurite", blob, queues, tables)
