@@ -58,6 +58,7 @@ def blueprint(services: Services) -> df.Blueprint:
         try:
             return await services.workflow.delete_job_if_due(job["jobId"], job["attempt"])
         except Exception:
+            # Noted with its job whatever it is, and raised again: the orchestration repeats the activity.
             extra = {"action": "deletion failed", "job_id": job["jobId"]}
             logger.exception("Job %s could not be deleted", job["jobId"], extra=extra)
             raise

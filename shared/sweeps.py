@@ -74,8 +74,7 @@ class Sweeps:
             await _tell(await self.workflow.rescue(job_id), on_ended)
 
         async def settle(job_id: str) -> None:
-            await self.workflow.settle(await self.workflow.jobs.get(job_id))
-            await _tell((await self.workflow.jobs.get(job_id)).record, on_ended)
+            await _tell(await self.workflow.settle(await self.workflow.jobs.get(job_id)), on_ended)
 
         silent = await self.jobs.silent_since(now - self.heartbeat_timeout, BATCH)
         unsettled = await self.jobs.unsettled_since(now - SETTLING_TIME, BATCH)
@@ -96,7 +95,7 @@ class Sweeps:
             return await _each(due, self.workflow.delete_job_if_due, "purge")
 
         async def purge(job_id: str) -> bool:
-            return await self.workflow.purge(job_id, older_than)
+            return await self.workflow.jobs.purge(job_id, older_than)
 
         return await _each(await self.jobs.ended_before(now - older_than, BATCH), purge, "purge")
 
@@ -127,6 +126,7 @@ async def _each(ids: Iterable[str], act: Callable[[str], Awaitable[Result]], wha
         except NotFoundError:
             continue  # gone meanwhile
         except Exception:
+            # Whatever ails this record, the others must not wait for it; the next run tries it again.
             extra = {"action": f"{what} failed", "job_id": record_id}
             logger.exception("The sweep could not %s %s", what, record_id, extra=extra)
     return changed

@@ -7,7 +7,6 @@ superseded or cancelled attempt made, and a crash between the two leaves nothing
 
 import contextlib
 from dataclasses import dataclass
-from datetime import timedelta
 
 from shared import ids
 from shared.errors import ConflictError, InvalidInputError, NotFoundError
@@ -166,10 +165,6 @@ class AnalysisWorkflow:
                 await self.cancel(job_id)
             await self.get_settled(job_id)
         await self.jobs.delete_ended(job_id)
-
-    async def purge(self, job_id: str, older_than: timedelta) -> bool:
-        """Delete a failed or cancelled job that ended so long ago; return whether it is gone."""
-        return await self.jobs.purge(job_id, older_than)
 
     async def delete_audio(self, audio_file_id: str) -> None:
         """Delete an audio file with all that belongs to it; repeating it is no error.
