@@ -15,6 +15,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from shared.models import StemType
 from tests.conftest import wait_for
 from tests.faults.product import Product
+from tests.faults.workers import check_four_stems
 
 HOST_EFFECTS = (
     "upload noted",
@@ -98,13 +99,10 @@ def check_completed_once(product: Product, container: ContainerClient, audio_fil
     wait_for(lambda: product.client.job(job) is None, "the deletion of the job")
     outcome = httpx.get(f"{product.api}/api/jobs/{job}").json()
     assert outcome["outcome"] == "Completed"
-    stems = product.client.stems_of(audio_file_id)["value"]
-    assert [stem["type"] for stem in stems] == list(StemType)
-    used = {stem["blobUri"].partition("/audio-files/")[2] for stem in stems}
-    names = set(container.list_blob_names(name_starts_with=f"{audio_file_id}/"))
-    assert {name for name in names if "/stems/" in name} == used
+    check_four_stems(product, {"id": job, "audioFileId": audio_file_id})
+    names = container.list_blob_names(name_starts_with=f"{audio_file_id}/")
     assert len([name for name in names if "/analysis/" in name]) <= len(StemType)
-    for stem in stems:
+    for stem in product.client.stems_of(audio_file_id)["value"]:
         assert httpx.get(f"{product.api}/api/stems/{stem['id']}").status_code == 200
 
 
