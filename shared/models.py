@@ -139,11 +139,11 @@ class AudioFile(SongMusic):
     job_id: str | None = Field(None, description="The latest job of this file; it may be deleted already")
 
 
-class StemMeasures(WireModel):
-    """What the analysis says of one stem; every value was measured or is null.
+class StemValues(WireModel):
+    """The values that the analysis measured of one stem; what it could not measure is null.
 
-    Tempo, key, beats, chords and sections are those of the song, which its stems share; the metrics
-    (levels, spectrum, onsets, silence) are the stem's own.
+    Tempo and key are those of the song, which its stems share; the metrics (levels, spectrum, onsets,
+    silence) are the stem's own.
     """
 
     bpm: Annotated[float, Field(gt=0, le=1000)] | None = None
@@ -152,10 +152,6 @@ class StemMeasures(WireModel):
     time_signature: TimeSignature | None = None
     tuning: Annotated[float, Field(ge=300, le=600)] | None = Field(None, description="A4 in Hz")
     confidence: Confidence = Confidence()
-    chord_progression: JsonText | None = None
-    beats: JsonText | None = None
-    sections: JsonText | None = None
-    notation_data: JsonText | None = None
     rms_level: Finite | None = Field(None, description="dBFS")
     peak_level: Finite | None = Field(None, description="Sample peak, dBFS")
     loudness_lufs: Finite | None = Field(None, description="Integrated loudness, ITU-R BS.1770-4")
@@ -167,6 +163,19 @@ class StemMeasures(WireModel):
     onset_rate: NotNegative | None = Field(None, description="Onsets per second")
     silence_ratio: Share | None = Field(None, description="Share of frames below -60 dBFS")
     unmeasured: dict[str, str] = Field({}, description="For values that are null: why")
+
+
+class StemStructures(WireModel):
+    """What lies along a stem's time, as JSON text; null where there is none."""
+
+    chord_progression: JsonText | None = None
+    beats: JsonText | None = None
+    sections: JsonText | None = None
+    notation_data: JsonText | None = None
+
+
+class StemMeasures(StemValues, StemStructures):
+    """All that the analysis says of one stem."""
 
 
 class StemWrite(StemMeasures):
@@ -189,8 +198,8 @@ class StemWrite(StemMeasures):
     attempt: int | None = None
 
 
-class Stem(StemMeasures):
-    """One separated and analysed stem of the library."""
+class StemIdentity(WireModel):
+    """What a stem is, and where its sound lies."""
 
     id: str
     audio_file_id: str
@@ -207,6 +216,18 @@ class Stem(StemMeasures):
     analysis_error: str | None = None
     analysed_at: AwareDatetime | None = None
     created_at: AwareDatetime
+
+
+class Stem(StemIdentity, StemMeasures):
+    """One separated and analysed stem of the library."""
+
+
+class StemItem(StemIdentity, StemValues):
+    """A stem as search shows it: without what lies along its time, with its song's name."""
+
+    analysis_url: str = Field(description="Where beats, chords, sections and notation are")
+    song: str = Field(description="The song's title, or its file name")
+    artist: str | None = None
 
 
 class Job(WireModel):
