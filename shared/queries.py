@@ -1,0 +1,111 @@
+"""What callers may ask of lists and searches: query parameters under their wire names, and pages of answers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from shared.keys import KEY_PATTERN, MusicalKey
+from shared.models import AnalysisStatus, JobStatus, StemAnalysisStatus, StemType, WireModel
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_BPM = 1000
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Item]):
+    """A page of a list, and the token of the next one; None on the last."""
+
+    value: list[Item]
+    next_token: str | None
+
+
+def _key(text: Any) -> Any:
+    return MusicalKey.parse(text) if isinstance(text, str) else text
+
+
+KeyText = Annotated[
+    MusicalKey,
+    BeforeValidator(_key),
+    WithJsonSchema({"type": "string", "pattern": KEY_PATTERN, "examples": ["C# major", "Dbm", "3B"]}),
+]
+Bpm = Annotated[float, Field(gt=0, le=MAX_BPM)]
+Seconds = Annotated[float, Field(ge=0, le=1e6)]
+Guid = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
+
+
+class Sort(StrEnum):
+    """Orders of a stem search."""
+
+    BPM = "bpm"
+    """Slowest first; stems without a tempo are left out where no key is asked for."""
+    KEY = "key"
+    """By key in the order of pitch, each from slow to fast; with `compatible`, by closeness."""
+    CREATED_AT = "createdAt"
+    """Newest first."""
+
+
+class PageQuery(WireModel):
+    """Parameters of every list."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    page_token: str | None = Field(None, max_length=8000, description="As it stands in `nextLink`")
+
+
+class AudioQuery(PageQuery):
+    """Parameters of the list of audio files."""
+
+    status: AnalysisStatus | None = None
+
+
+class JobQuery(PageQuery):
+    """Parameters of the list of jobs."""
+
+    status: JobStatus | None = None
+    type: str | None = Field(None, pattern="^Analysis$")
+    audio_file_id: Guid | None = None
+
+
+class StemFilter(PageQuery):
+    """What every search of stems may be narrowed by, and its order."""
+
+    type: StemType | None = None
+    min_bpm: Bpm | None = Field(None, description="Inclusive")
+    max_bpm: Bpm | None = Field(None, description="Inclusive")
+    half_double: bool = Field(False, description="Take half and double tempo for the same")
+    min_duration: Seconds | None = Field(None, description="Seconds, inclusive")
+    max_duration: Seconds | None = Field(None, description="Seconds, inclusive")
+    status: StemAnalysisStatus | None = None
+    audio_file_id: Guid | None = None
+    sort: Sort | None = Field(None, description="`key` where a key is given, else `bpm` where a tempo is")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "StemFilter":
+        for low, high, names in (
+            (self.min_bpm, self.max_bpm, "minBpm is above maxBpm"),
+            (self.min_duration, self.max_duration, "minDuration is above maxDuration"),
+        ):
+            if low is not None and high is not None and low > high:
+                raise ValueError(names)
+        return self
+
+
+class BpmQuery(StemFilter):
+    """Parameters of GET /api/stems/bpm."""
+
+    key: KeyText | None = None
+    compatible: bool = Field(False, description="Also harmonic neighbours of the key, closest first")
+
+
+class KeyQuery(StemFilter):
+    """Parameters of GET /api/stems/key/{key}."""
+
+    compatible: bool = Field(False, description="Also harmonic neighbours of the key, closest first")
+
+
+class StemQuery(BpmQuery):
+    """Parameters of GET /api/stems."""
