@@ -151,7 +151,8 @@ def test_what_is_parsed_leads_back_to_itself_and_the_rest_is_refused_cleanly(tex
 
 MATCHES = """
 const [pattern, texts] = JSON.parse(require("fs").readFileSync(0));
-console.log(JSON.stringify(texts.map((text) => ["", "u"].map((flags) => new RegExp(pattern, flags).test(text)))));
+const readers = ["", "u"].map((flags) => new RegExp(pattern, flags));
+console.log(JSON.stringify(texts.map((text) => readers.map((reader) => reader.test(text)))));
 """
 
 
