@@ -4,14 +4,41 @@ Wire names are camelCase, Python names snake_case. Times are UTC, on the wire IS
 durations and beats are seconds. What could not be measured is null, and `unmeasured` says why.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
+
+from shared.fields import (
+    Attempt,
+    Bpm,
+    Camelot,
+    Channels,
+    Count,
+    Decibels,
+    Guid,
+    Hertz,
+    JsonText,
+    KeyName,
+    KeySpelling,
+    Level,
+    Loudness,
+    Name,
+    Rate,
+    Reasons,
+    SampleRate,
+    Seconds,
+    Sentence,
+    Share,
+    TimeSignature,
+    Tuning,
+    Uri,
+    Version,
+)
+from shared.keys import MusicalKey
 
 ANALYSIS_VERSION = 1
 """Raised whenever the analysis gives other results for the same bytes."""
@@ -84,22 +111,6 @@ class JobStatus(StrEnum):
 TERMINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
-def _json_text(value: Any) -> Any:
-    """Turn native JSON, or any JSON text, into the compact JSON text that the wire contract holds."""
-    native = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(native, list | dict):
-        raise ValueError("must be a JSON array or object, or the text of one")
-    return json.dumps(native, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-JsonText = Annotated[str, BeforeValidator(_json_text)]
-KeyName = Annotated[str, Field(pattern=r"^[A-G]#? (major|minor)$", examples=["C# major"])]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-TimeSignature = Annotated[str, Field(pattern=r"^\d{1,2}/\d{1,2}$")]
-
-
 class Confidence(WireModel):
     """How sure the analysis is, from 0 (guess) to 1."""
 
@@ -110,10 +121,10 @@ class Confidence(WireModel):
 class SongMusic(WireModel):
     """The song-level result that an AudioFile carries."""
 
-    bpm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    bpm: Bpm | None = None
     key: KeyName | None = None
     time_signature: TimeSignature | None = None
-    tuning: Annotated[float, Field(ge=300, le=600)] | None = Field(None, description="A4 in Hz")
+    tuning: Tuning | None = None
 
 
 class AudioFile(SongMusic):
@@ -123,10 +134,10 @@ class AudioFile(SongMusic):
     name: str
     blob_uri: str
     content_type: str | None = None
-    size_bytes: int = Field(ge=0)
+    size_bytes: Count
     etag: str
     content_hash: str | None = Field(None, description="SHA-256 of the bytes, measured by the worker")
-    duration_seconds: NotNegative | None = None
+    duration_seconds: Seconds | None = None
     sample_rate: int | None = None
     channels: int | None = None
     title: str | None = None
@@ -146,23 +157,23 @@ class StemValues(WireModel):
     silence) are the stem's own.
     """
 
-    bpm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    bpm: Bpm | None = None
     key: KeyName | None = None
-    camelot: str | None = Field(None, pattern=r"^(1[0-2]|[1-9])[AB]$", examples=["3B"])
+    camelot: Camelot | None = None
     time_signature: TimeSignature | None = None
-    tuning: Annotated[float, Field(ge=300, le=600)] | None = Field(None, description="A4 in Hz")
+    tuning: Tuning | None = None
     confidence: Confidence = Confidence()
-    rms_level: Finite | None = Field(None, description="dBFS")
-    peak_level: Finite | None = Field(None, description="Sample peak, dBFS")
-    loudness_lufs: Finite | None = Field(None, description="Integrated loudness, ITU-R BS.1770-4")
-    spectral_centroid: NotNegative | None = Field(None, description="Hz, mean over sounding frames")
-    spectral_bandwidth: NotNegative | None = Field(None, description="Hz, mean over sounding frames")
-    spectral_rolloff: NotNegative | None = Field(None, description="Hz (85 %), mean over sounding frames")
+    rms_level: Level | None = Field(None, description="dBFS")
+    peak_level: Level | None = Field(None, description="Sample peak, dBFS")
+    loudness_lufs: Loudness | None = Field(None, description="Integrated loudness, ITU-R BS.1770-4")
+    spectral_centroid: Hertz | None = Field(None, description="Hz, mean over sounding frames")
+    spectral_bandwidth: Hertz | None = Field(None, description="Hz, mean over sounding frames")
+    spectral_rolloff: Hertz | None = Field(None, description="Hz (85 %), mean over sounding frames")
     zero_crossing_rate: Share | None = Field(None, description="Crossings per sample, sounding frames")
-    dynamic_range: NotNegative | None = Field(None, description="dB between the 95th and 10th frame RMS")
-    onset_rate: NotNegative | None = Field(None, description="Onsets per second")
+    dynamic_range: Decibels | None = Field(None, description="dB between the 95th and 10th frame RMS")
+    onset_rate: Rate | None = Field(None, description="Onsets per second")
     silence_ratio: Share | None = Field(None, description="Share of frames below -60 dBFS")
-    unmeasured: dict[str, str] = Field({}, description="For values that are null: why")
+    unmeasured: Reasons = Field({}, description="For values that are null: why")
 
 
 class StemStructures(WireModel):
@@ -179,23 +190,40 @@ class StemMeasures(StemValues, StemStructures):
 
 
 class StemWrite(StemMeasures):
-    """Body of POST /api/stems: what the worker says of one stem."""
+    """Body of POST /api/stems: what is said of one stem; what is not said is null."""
 
-    audio_file_id: str
+    audio_file_id: Guid
     type: StemType
-    blob_uri: str
-    duration_seconds: NotNegative
-    file_size_bytes: int = Field(ge=0)
-    sample_rate: int = Field(gt=0)
-    channels: int = Field(gt=0)
-    separated_at: AwareDatetime
-    separation_model: str = Field(description="Name and weights digest, as in `htdemucs@955717e8`")
-    analysis_version: int = ANALYSIS_VERSION
+    blob_uri: Uri
+    key: KeySpelling | None = None
+    camelot: Camelot | None = Field(
+        None, validate_default=True, description="Follows from `key`; refused if it says another"
+    )
+    duration_seconds: Seconds | None = None
+    file_size_bytes: Count | None = None
+    sample_rate: SampleRate | None = None
+    channels: Channels | None = None
+    separated_at: AwareDatetime | None = None
+    separation_model: Name | None = Field(
+        None, description="Name and weights digest, as in `htdemucs@955717e8`"
+    )
+    analysis_version: Version = ANALYSIS_VERSION
     analysis_status: StemAnalysisStatus = StemAnalysisStatus.COMPLETED
-    analysis_error: str | None = None
+    analysis_error: Sentence | None = None
     analysed_at: AwareDatetime | None = None
-    job_id: str | None = Field(None, description="With `attempt`: refused unless this attempt still runs")
-    attempt: int | None = None
+    job_id: Guid | None = Field(None, description="With `attempt`: refused unless this attempt still runs")
+    attempt: Attempt | None = None
+
+    @field_validator("camelot")
+    @classmethod
+    def _follows_from_key(cls, camelot: str | None, info: ValidationInfo) -> str | None:
+        if "key" not in info.data:
+            return camelot  # the key itself is at fault, which is said already
+        key = info.data["key"]
+        wanted = MusicalKey.parse(key).camelot if key else None
+        if camelot not in (None, wanted):
+            raise ValueError(f"{camelot} is not the code of key {key}" if key else "needs a key")
+        return wanted
 
 
 class StemIdentity(WireModel):
@@ -205,12 +233,12 @@ class StemIdentity(WireModel):
     audio_file_id: str
     type: StemType
     blob_uri: str
-    duration_seconds: float
-    file_size_bytes: int
-    sample_rate: int
-    channels: int
-    separated_at: AwareDatetime
-    separation_model: str
+    duration_seconds: float | None = None
+    file_size_bytes: int | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    separated_at: AwareDatetime | None = None
+    separation_model: str | None = None
     analysis_version: int
     analysis_status: StemAnalysisStatus
     analysis_error: str | None = None

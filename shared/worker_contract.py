@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from shared.models import NotNegative, SongMusic, WireModel
+from shared.fields import Seconds
+from shared.models import SongMusic, WireModel
 
 
 class ClaimRequest(WireModel):
@@ -31,7 +32,7 @@ class Completion(WireModel):
     worker_id: str
     content_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     unchanged: bool = Field(False, description="The bytes are those that the library holds the result of")
-    duration_seconds: NotNegative | None = None
+    duration_seconds: Seconds | None = None
     sample_rate: int | None = Field(None, gt=0)
     channels: int | None = Field(None, gt=0)
     song: SongMusic | None = None

@@ -100,10 +100,16 @@ class AudioBlobs:
         """Return the blob name of a URI in this very container, or None for any other URI.
 
         Scheme, host, port and container are compared; user info, query and fragment are not allowed: any
-        of them could make the URI say one thing here and another elsewhere.
+        of them could make the URI say one thing here and another elsewhere. So could letters that a URI does
+        not have, which some parsers drop.
         """
+        if not uri.isascii() or not uri.isprintable() or " " in uri:
+            return None
         own = urlsplit(self._container().url)
-        given = urlsplit(uri)
+        try:
+            given = urlsplit(uri)
+        except ValueError:  # such as a bracket that is not closed
+            return None
         if (given.scheme, given.netloc) != (own.scheme, own.netloc) or given.query or given.fragment:
             return None
         folder = own.path.rstrip("/") + "/"

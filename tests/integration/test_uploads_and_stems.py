@@ -175,6 +175,35 @@ async def test_a_stem_is_created_then_updated_under_the_same_id(
     assert await services.library.stems_of(song.audio_file_id) == [read]
 
 
+async def test_the_documented_json_alone_makes_a_stem(
+    services: Services, container: ContainerClient, song: Job
+):
+    """The body as the users' document shows it: no duration, no size, no model is said."""
+    body = {
+        "audioFileId": song.audio_file_id.upper(),
+        "type": "Drums",
+        "blobUri": f"{container.url}/{song.audio_file_id}/stems/drums.wav",
+        "bpm": 120.5,
+        "key": "D♭ maj",
+        "chordProgression": '[{"start": 0, "end": 2, "chord": "C#:maj"}]',
+        "beats": "[0.5, 1.0]",
+        "sections": "[]",
+        "notationData": '{"notes": []}',
+        "analysisStatus": "Completed",
+        "rmsLevel": 0.12,
+        "peakLevel": 0.98,
+    }
+    stem, is_new = await services.workflow.save_stem(written(body))
+    assert is_new
+    read = await services.library.get_stem(stem.id)
+    assert (read.bpm, read.key, read.camelot) == (120.5, "C# major", "3B")
+    assert (read.duration_seconds, read.separated_at, read.separation_model) == (None, None, None)
+    texts = (read.chord_progression, read.beats, read.sections, read.notation_data)
+    sent = [body[name] for name in ("chordProgression", "beats", "sections", "notationData")]
+    assert [json.loads(str(text)) for text in texts] == [json.loads(str(text)) for text in sent]
+    assert await services.library.stems_of(song.audio_file_id) == [read]
+
+
 async def test_stems_of_a_song_come_in_the_order_of_their_types(
     services: Services, container: ContainerClient, song: Job
 ):
@@ -203,6 +232,11 @@ async def test_stems_of_a_song_come_in_the_order_of_their_types(
         lambda uri: uri.replace("/audio-files/", "/azure-webjobs-hosts/"),
         lambda uri: uri.replace("/audio-files/", f"/audio-files/{uuid.uuid4()}/"),
         lambda uri: uri.replace("drums.wav", "bass.wav"),
+        lambda uri: uri.replace("drums", "dr\nums"),
+        lambda uri: uri.replace("drums", "dr\x00ums"),
+        lambda uri: f" {uri}",
+        lambda uri: uri.replace("127.0.0.1", "[::1"),
+        lambda uri: uri.replace("127.0.0.1", "１27.0.0.1"),
         lambda uri: "file:///etc/passwd",
         lambda uri: "",
     ],
