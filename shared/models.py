@@ -46,14 +46,14 @@ ANALYSIS_VERSION = 1
 STRUCTURE_FIELDS = ("chord_progression", "beats", "sections", "notation_data")
 
 
-RecordT = TypeVar("RecordT")
+RecordT_co = TypeVar("RecordT_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Stored(Generic[RecordT]):
+class Stored(Generic[RecordT_co]):
     """A record as it was read, with the ETag that a conditional write of it needs."""
 
-    record: RecordT
+    record: RecordT_co
     etag: str
 
 
@@ -258,32 +258,20 @@ class StemItem(StemIdentity, StemValues):
     artist: str | None = None
 
 
-class Job(WireModel):
-    """One analysis of one version of an audio file."""
+class JobView(WireModel):
+    """A job as users see it."""
 
     id: str
     type: Literal["Analysis"] = "Analysis"
     audio_file_id: str
-    blob_name: str
-    etag: str = Field(description="The blob's version that this job analyses")
     analysis_version: int
     status: JobStatus = JobStatus.PENDING
-    idempotency_key: str
     attempt: int = Field(0, description="Fencing token: raised by every claim")
-    queued_attempt: int = Field(1, description="Attempt that the newest message announces")
     retries: int = Field(0, description="Attempts that ended by a passing fault")
     max_retries: int = 3
     current_step: str | None = None
     progress: int = Field(0, ge=0, le=100)
-    checkpoints: dict[str, str] = Field({}, description="What an attempt finished, for the next one")
     not_before: AwareDatetime | None = Field(None, description="When the next attempt may begin")
-    known_content_hash: str | None = Field(
-        None, description="SHA-256 of what the library holds by this analysis: the same bytes end the job"
-    )
-    result: dict[str, Any] | None = Field(None, description="What the worker said at completion")
-    unsettled_since: AwareDatetime | None = Field(
-        None, description="Set by a change of state until all that follows from it is written"
-    )
     worker_id: str | None = None
     last_heartbeat: AwareDatetime | None = Field(None, description="By the server's clock")
     error_message: str | None = None
@@ -295,6 +283,23 @@ class Job(WireModel):
     completed_at: AwareDatetime | None = None
     delete_after: AwareDatetime | None = None
     metadata: dict[str, Any] = {}
+
+
+class Job(JobView):
+    """One analysis of one version of an audio file, with what only the worker and the app need to know."""
+
+    blob_name: str
+    etag: str = Field(description="The blob's version that this job analyses")
+    idempotency_key: str
+    queued_attempt: int = Field(1, description="Attempt that the newest message announces")
+    checkpoints: dict[str, str] = Field({}, description="What an attempt finished, for the next one")
+    known_content_hash: str | None = Field(
+        None, description="SHA-256 of what the library holds by this analysis: the same bytes end the job"
+    )
+    result: dict[str, Any] | None = Field(None, description="What the worker said at completion")
+    unsettled_since: AwareDatetime | None = Field(
+        None, description="Set by a change of state until all that follows from it is written"
+    )
 
     @property
     def is_terminal(self) -> bool:
