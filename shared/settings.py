@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from datetime import timedelta
 from typing import Literal
 
@@ -43,6 +44,8 @@ class AppSettings(BaseSettings):
     max_upload_mb: int = Field(500, validation_alias="MAX_UPLOAD_MB", ge=1)
     auth_mode: Literal["roles", "off"] = Field("roles", validation_alias="AUTH_MODE")
     platform_auth: bool = Field(False, validation_alias="WEBSITE_AUTH_ENABLED")
+    allowed_origins: str = Field("", validation_alias="ALLOWED_ORIGINS")
+    """Of web pages elsewhere that may call the API (CORS), comma separated."""
 
     @model_validator(mode="after")
     def _one_way_to_each_resource(self) -> "AppSettings":
@@ -63,6 +66,18 @@ class AppSettings(BaseSettings):
                 "authentication is off (WEBSITE_AUTH_ENABLED); switch it on, or set AUTH_MODE=off on a laptop"
             )
         return self
+
+    @model_validator(mode="after")
+    def _origins_are_origins(self) -> "AppSettings":
+        for origin in self.cors_origins:
+            if not re.fullmatch(r"https?://[^/?#@\s*]+", origin):
+                raise ValueError(f"ALLOWED_ORIGINS: {origin!r} is no origin, such as https://music.example")
+        return self
+
+    @property
+    def cors_origins(self) -> frozenset[str]:
+        """The origins of `allowed_origins`."""
+        return frozenset(filter(None, map(str.strip, self.allowed_origins.split(","))))
 
     @property
     def job_policy(self) -> JobPolicy:

@@ -64,3 +64,15 @@ def test_roles_need_platform_authentication(monkeypatch: pytest.MonkeyPatch):
         load_settings()
     monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
     assert load_settings().auth_mode == "roles"
+
+
+def test_origins_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://music.example, http://localhost:3000")
+    assert load_settings().cors_origins == {"https://music.example", "http://localhost:3000"}
+
+
+@pytest.mark.parametrize("origin", ["*", "music.example", "https://music.example/", "https://*.example"])
+def test_what_is_no_origin_stops_the_start(monkeypatch: pytest.MonkeyPatch, origin: str):
+    monkeypatch.setenv("ALLOWED_ORIGINS", origin)
+    with pytest.raises(SettingsError, match="ALLOWED_ORIGINS"):
+        load_settings()
