@@ -9,7 +9,8 @@ NAME ?=
 
 BIN := .venv/bin
 NODE_MODULES := local/node_modules/.ready
-READY := .venv/.ready $(NODE_MODULES)
+WEB_MODULES := web/node_modules/.ready
+READY := .venv/.ready $(NODE_MODULES) $(WEB_MODULES)
 
 .PHONY: run analyse test lint bench setup clean
 
@@ -54,5 +55,10 @@ $(NODE_MODULES): local/package-lock.json | .venv/.ready
 	@$(BIN)/python -m local.azurite
 	@touch $@
 
+$(WEB_MODULES): web/package-lock.json | $(NODE_MODULES)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix web --silent --no-audit --ignore-scripts \
+		|| { echo "The API page's viewer can't be installed: set-up needs the npm registry."; exit 1; }
+	@touch $@
+
 clean:
-	rm -rf .venv .local local/node_modules
+	rm -rf .venv .local local/node_modules web/node_modules

@@ -1,11 +1,12 @@
-"""Composition root: builds the services once and registers the blueprints."""
+"""Composition root: builds the services once and registers what they serve."""
 
 import logging
 
 import azure.durable_functions as df
 import azure.functions as func
 
-from functions import audio, job_cleanup, jobs, on_upload, pages, stems, sweeps, worker_api
+from functions import job_cleanup, on_upload, sweeps
+from functions.api import build_api
 from functions.services import Services
 from shared.settings import load_settings
 
@@ -15,5 +16,6 @@ logging.getLogger("azure").setLevel(logging.WARNING)
 services = Services.build(load_settings())
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for module in (audio, stems, jobs, worker_api, on_upload, job_cleanup, sweeps, pages):
+for module in (on_upload, job_cleanup, sweeps):
     app.register_functions(module.blueprint(services))
+app.register_functions(build_api(services))

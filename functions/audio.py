@@ -3,68 +3,68 @@
 import uuid
 from datetime import timedelta
 
-import azure.functions as func
-from pydantic import Field
-
-from functions.http import ApiBlueprint, json_response, read_body, record_response
+from functions.answers import NO_STORE, Answer
+from functions.http import Api
+from functions.requests import Id
 from functions.roles import Role
 from functions.services import Services
-from shared.errors import FieldFault, InvalidInputError, TooLargeError
-from shared.models import WireModel
+from functions.views import StemsQuery, Upload, UploadRequest
+from shared.errors import ConflictError, FieldFault, InvalidInputError, TooLargeError
+from shared.models import AudioFile, JobView, Stem, Stored
+from shared.queries import AudioQuery, Page
 
 UPLOAD_VALID = timedelta(hours=1)
 
 
-class UploadRequest(WireModel):
-    """Body of POST /api/audio/uploads."""
+def add_routes(api: Api, services: Services) -> None:
+    """Add the routes of audio files."""
 
-    file_name: str = Field(min_length=1, max_length=255)
-    content_type: str | None = Field(None, max_length=200)
-    size_bytes: int = Field(ge=0)
+    @api.post("api/audio/uploads", role=Role.WRITE, statuses={201: "A URL to PUT the song to"})
+    async def create_upload(body: UploadRequest) -> Answer[Upload]:
+        """Ask for a URL to upload a song to.
 
-
-def blueprint(services: Services) -> ApiBlueprint:
-    """Return the routes of audio files."""
-    api = ApiBlueprint(services.settings)
-
-    @api.api("POST", "api/audio/uploads", role=Role.WRITE)
-    async def create_upload(req: func.HttpRequest) -> func.HttpResponse:
-        request = read_body(req, UploadRequest)
+        The analysis starts by itself once the song is there: poll the audio file, or its job.
+        """
         limit = services.settings.max_upload_mb
-        if request.size_bytes > limit * 1024**2:
+        if body.size_bytes > limit * 1024**2:
             raise TooLargeError(f"The file is larger than {limit} MB.", maxBytes=limit * 1024**2)
-        if any(letter in "/\\" or not letter.isprintable() for letter in request.file_name):
+        if any(letter in "/\\" or not letter.isprintable() for letter in body.file_name):
             fault = FieldFault(field="fileName", message="must be a plain file name, without folders")
             raise InvalidInputError("The file name can't be taken.", faults=[fault])
         audio_file_id = str(uuid.uuid4())
         url, expires = await services.blobs.upload_url(
-            f"{audio_file_id}/{request.file_name}", valid=UPLOAD_VALID
+            f"{audio_file_id}/{body.file_name}", valid=UPLOAD_VALID
         )
-        upload = {
-            "audioFileId": audio_file_id,
-            "uploadUrl": url,
-            "expiresAt": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
-        }
-        return json_response(upload, status=201)
+        upload = Upload(audio_file_id=audio_file_id, upload_url=url, expires_at=expires)
+        return Answer(upload, headers=NO_STORE)
 
-    @api.api("GET", "api/audio/{id}", role=Role.READ)
-    async def get_audio(req: func.HttpRequest) -> func.HttpResponse:
-        stored = await services.library.get_audio(req.route_params["id"])
-        return record_response(req, stored.record, etag=stored.etag)
+    @api.get("api/audio", role=Role.READ)
+    async def list_audio(query: AudioQuery) -> Page[AudioFile]:
+        """List audio files, newest first."""
+        return await services.search.songs(query)
 
-    @api.api("DELETE", "api/audio/{id}", role=Role.WRITE)
-    async def delete_audio(req: func.HttpRequest) -> func.HttpResponse:
-        await services.workflow.delete_audio(req.route_params["id"])
-        return func.HttpResponse(status_code=204)
+    @api.get("api/audio/{id:guid}", role=Role.READ)
+    async def get_audio(audio_file_id: Id) -> Stored[AudioFile]:
+        """Read an audio file with the result of its song."""
+        return await services.library.get_audio(audio_file_id)
 
-    @api.api("POST", "api/audio/{id}/reanalyse", role=Role.WRITE)
-    async def reanalyse_audio(req: func.HttpRequest) -> func.HttpResponse:
-        job = await services.workflow.reanalyse(req.route_params["id"])
-        return json_response(job.to_wire(), status=202, headers={"Location": f"/api/jobs/{job.id}"})
+    @api.delete("api/audio/{id:guid}", role=Role.WRITE)
+    async def delete_audio(audio_file_id: Id, if_match: str | None) -> None:
+        """Delete an audio file with its stems, blobs and jobs; repeating it is no error."""
+        await services.workflow.delete_audio(audio_file_id, if_match)
 
-    @api.api("GET", "api/audio/{id}/stems", role=Role.READ)
-    async def get_stems_of_audio(req: func.HttpRequest) -> func.HttpResponse:
-        stems = await services.library.stems_of(req.route_params["id"])
-        return json_response({"value": [stem.to_wire() for stem in stems]})
+    @api.post(
+        "api/audio/{id:guid}/reanalyse",
+        role=Role.WRITE,
+        statuses={202: "The job of the analysis"},
+        problems=[ConflictError],
+    )
+    async def reanalyse_audio(audio_file_id: Id) -> Answer[JobView]:
+        """Analyse a song again by the present version of the analysis."""
+        job = await services.workflow.reanalyse(audio_file_id)
+        return Answer(job, headers={"Location": f"/api/jobs/{job.id}"})
 
-    return api
+    @api.get("api/audio/{id:guid}/stems", role=Role.READ)
+    async def get_stems_of_audio(audio_file_id: Id, query: StemsQuery) -> Page[Stem]:
+        """List all stems of a song with all that was measured."""
+        return Page(await services.stems.of_song(audio_file_id, query.version), None)

@@ -1,129 +1,238 @@
-"""HTTP conventions of every route: who may call, bodies, records with ETag, and errors as problem details."""
+"""HTTP routes: one declaration each, for routing, roles, parsing, answers and the API document.
 
-import functools
-import json
+A handler's signature says the rest. Its first arguments are the parts of the path in braces, in order; then
+it may ask for `query` and `body` (their annotations are the models that read them), `if_match` (the ETag of
+If-Match) and `client` (of durable orchestrations). What its return annotation names is what the caller sees,
+and no more.
+"""
+
 import logging
-from collections.abc import Awaitable, Callable
+import re
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
+from functions.answers import Answer, File, Redirect, problem, response_to
+from functions.requests import path_of, read_body, read_if_match, read_parameter, read_query
 from functions.roles import Role, check_role
-from shared.errors import PROBLEM_MEDIA_TYPE, FieldFault, InvalidInputError, StemLibraryError
-from shared.models import WireModel
+from shared.errors import NotFoundError, StemLibraryError, UnauthenticatedError
+from shared.models import Stored, WireModel
+from shared.queries import Page
 from shared.settings import AppSettings
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[..., Awaitable[func.HttpResponse]]
-Body = TypeVar("Body", bound=BaseModel)
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
-JSON_MEDIA_TYPE = "application/json"
+PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+PREFLIGHT_SECONDS = 3600
 
 
-class ApiBlueprint(df.Blueprint):  # type: ignore[misc]  # the package is untyped
-    """A blueprint whose HTTP routes state who may call them."""
+class MethodNotAllowedError(StemLibraryError):
+    """There is no such method at this address."""
+
+    status = 405
+    title = "Method not allowed"
+
+
+class NoQuery(WireModel):
+    """Of a route that has no parameters."""
+
+
+class Route:
+    """One route with its handler.
+
+    Parameters
+    ----------
+    method, path : str
+        `GET` is answered for HEAD, too. The path is a template of Azure Functions, without the leading slash.
+    role : Role or None
+        Who may call; None: anyone.
+    statuses : mapping
+        The statuses of success with what they mean; the first is the usual one.
+    problems : sequence of StemLibraryError types
+        Beyond those that follow from the declaration itself.
+    headers : mapping
+        Headers of the answer with what they mean, beyond those that follow from its type.
+    media_type : str
+        Of a file.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        handler: Callable[..., Awaitable[Any]],
+        *,
+        role: Role | None,
+        statuses: Mapping[int, str] | None = None,
+        problems: Sequence[type[StemLibraryError]] = (),
+        headers: Mapping[str, str] | None = None,
+        media_type: str = "text/html",
+    ) -> None:
+        hints = typing.get_type_hints(handler, include_extras=True)
+        self.method, self.path, self.handler, self.role = method, path, handler, role
+        self.methods = ("GET", "HEAD") if method == "GET" else (method,)
+        self.parameters = dict(zip(PARAMETER.findall(path), hints.values(), strict=False))
+        self.query: type[BaseModel] | None = hints.get("query")
+        self.body: type[BaseModel] | None = hints.get("body")
+        self.is_conditional = "if_match" in hints
+        self.wants_client = "client" in hints
+        self.problems, self.headers, self.media_type = problems, headers or {}, media_type
+        answer = hints["return"]
+        if typing.get_origin(answer) is Answer:
+            (answer,) = typing.get_args(answer)
+        self.kind = typing.get_origin(answer) or answer
+        """Page, Stored, Redirect, File, None's type, or a model."""
+        is_wrapped = self.kind in (Page, Stored)
+        self.model: Any = typing.get_args(answer)[0] if is_wrapped else answer
+        usual = {Redirect: {302: "To a short-lived URL"}, type(None): {204: "Done"}}
+        self.statuses = statuses or usual.get(self.kind, {200: "OK"})
+        pattern = PARAMETER.sub("[^/]+", path.strip("/"))
+        self._pattern = re.compile(f"/{pattern}/?", re.IGNORECASE)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[self.model] if self.kind is Page else self.model)  # type: ignore[name-defined]
+
+    @cached_property
+    def _readers(self) -> dict[str, TypeAdapter[Any]]:
+        return {name: TypeAdapter(annotation) for name, annotation in self.parameters.items()}
+
+    def is_at(self, path: str) -> bool:
+        """Return whether the path is this route's, whatever the method."""
+        return self._pattern.fullmatch(path) is not None
+
+    async def answer(self, req: func.HttpRequest, bindings: Mapping[str, Any]) -> func.HttpResponse:
+        """Read the request, call the handler, and return its answer as a response."""
+        path = [
+            read_parameter(reader, name, req.route_params[name]) for name, reader in self._readers.items()
+        ]
+        arguments: dict[str, Any] = dict(bindings)
+        if self.kind is not File:  # a browser may ask for a page with anything behind it
+            query = read_query(req, self.query or NoQuery)
+            if self.query:
+                arguments["query"] = query
+        if self.body:
+            arguments["body"] = read_body(req, self.body)
+        if self.is_conditional:
+            arguments["if_match"] = read_if_match(req)
+        answer = await self.handler(*path, **arguments)
+        return response_to(req, answer, self._adapter, next(iter(self.statuses)))
+
+
+class Api(df.Blueprint):  # type: ignore[misc]  # the package is untyped
+    """The app's HTTP routes."""
 
     def __init__(self, settings: AppSettings) -> None:
         super().__init__(http_auth_level=func.AuthLevel.ANONYMOUS)
-        self._settings = settings
+        self._checks_roles = settings.auth_mode == "roles"
+        self._origins = settings.cors_origins
+        self.routes: list[Route] = []
+        self._add_fallback()
 
-    def api(
-        self, method: str, route: str, *, role: Role | None, durable_client: bool = False
-    ) -> Callable[[Handler], Handler]:
-        """Register the handler of `method` on `route`, for callers with `role` (None: anyone).
+    def get(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Register a handler of GET and HEAD; `declared` as in `Route`."""
+        return self._register("GET", path, declared)
 
-        With `durable_client` the handler gets the orchestration client as the argument `client`.
-        """
+    def post(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Register a handler of POST."""
+        return self._register("POST", path, declared)
 
+    def delete(self, path: str, **declared: Any) -> Callable[[Handler], Handler]:
+        """Register a handler of DELETE."""
+        return self._register("DELETE", path, declared)
+
+    def _register(self, method: str, path: str, declared: dict[str, Any]) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
-            @functools.wraps(handler)
-            async def guarded(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
-                try:
-                    if role is not None and self._settings.auth_mode == "roles":
-                        check_role(req, role)
-                    return await handler(req, **bindings)
-                except StemLibraryError as error:
-                    return problem(req, error)
-                except Exception:
-                    # Whatever it is, the caller gets a problem and the log the traceback.
-                    logger.exception("Unexpected error in %s %s", method, route)
-                    return problem(
-                        req, StemLibraryError("An unexpected error; the log of this time has more.")
-                    )
+            route = Route(method, path, handler, **declared)
 
-            registered: Any = guarded
-            if durable_client:
-                registered = self.durable_client_input(client_name="client")(registered)
-            self.route(route=route, methods=[method])(registered)
+            async def guarded(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
+                return self._with_common_headers(req, await self._answer(route, req, bindings))
+
+            # The host fills a function's arguments by their names, so these two differ.
+            async def plain(req: func.HttpRequest) -> func.HttpResponse:
+                return await guarded(req)
+
+            async def durable(
+                req: func.HttpRequest, client: df.DurableOrchestrationClient
+            ) -> func.HttpResponse:
+                return await guarded(req, client=client)
+
+            function: Any = durable if route.wants_client else plain
+            function.__name__ = handler.__name__
+            if route.wants_client:
+                function = self.durable_client_input(client_name="client")(function)
+            self.route(route=path, methods=list(route.methods))(function)
+            self.routes.append(route)
             return handler
 
         return register
 
+    async def _answer(
+        self, route: Route, req: func.HttpRequest, bindings: Mapping[str, Any]
+    ) -> func.HttpResponse:
+        try:
+            if route.role is not None and self._checks_roles:
+                check_role(req, route.role)
+            return await route.answer(req, bindings)
+        except UnauthenticatedError as error:
+            return problem(req, error, {"WWW-Authenticate": "Bearer"})
+        except StemLibraryError as error:
+            return problem(req, error)
+        except Exception:
+            # Whatever it is, the caller gets a problem and the log the traceback.
+            logger.exception("Unexpected error in %s %s", route.method, route.path)
+            return problem(req, StemLibraryError("An unexpected error; the log of this time has more."))
 
-def read_body(req: func.HttpRequest, model: type[Body]) -> Body:
-    """Return the request's JSON body as `model`.
+    def _add_fallback(self) -> None:
+        """Answer what no route does: unknown addresses, methods that an address lacks, and preflights.
 
-    Raises
-    ------
-    InvalidInputError
-        Naming each field that can't be taken.
-    """
-    try:
-        return model.model_validate_json(req.get_body())
-    except ValidationError as error:
-        faults = [
-            FieldFault(field=".".join(map(str, fault["loc"])) or "body", message=fault["msg"])
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        ]
-        raise InvalidInputError("The body can't be taken.", faults=faults) from None
+        Azure takes the first route that fits, methods included, in the order of templates or of function
+        names, as its version goes: hence the last of names. The template wants a part at least: else it would
+        come before `/`.
+        """
 
+        async def zz_no_such_route(req: func.HttpRequest) -> func.HttpResponse:
+            return self._with_common_headers(req, self._refuse(req))
 
-def read_number(req: func.HttpRequest, name: str, *, default: int, low: int, high: int) -> int:
-    """Return the query parameter as a whole number in `low..high`.
+        async def zz_no_such_method(req: func.HttpRequest) -> func.HttpResponse:
+            return self._with_common_headers(req, self._refuse(req))
 
-    Raises
-    ------
-    InvalidInputError
-        If it is anything else.
-    """
-    text = req.params.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and low <= int(text[:9]) <= high):
-        fault = FieldFault(field=name, message=f"must be a whole number from {low} to {high}")
-        raise InvalidInputError(f"{name} can't be taken.", faults=[fault])
-    return int(text)
+        self.route(route="{first}/{*rest}")(zz_no_such_route)
+        others = [method for method in func.HttpMethod if method.value not in ("GET", "HEAD")]
+        self.route(route="/", methods=others)(zz_no_such_method)
 
+    def _refuse(self, req: func.HttpRequest) -> func.HttpResponse:
+        found = [route for route in self.routes if route.is_at(path_of(req))]
+        if not found:
+            return problem(
+                req, NotFoundError("There is nothing at this address; GET /api/docs lists what is.")
+            )
+        allow = ", ".join(sorted({"OPTIONS", *(method for route in found for method in route.methods)}))
+        if req.method != "OPTIONS":
+            detail = f"{req.method} is not possible here: {allow}."
+            return problem(req, MethodNotAllowedError(detail), {"Allow": allow})
+        headers = {"Allow": allow}
+        if req.headers.get("Origin") in self._origins:
+            headers |= {
+                "Access-Control-Allow-Methods": allow,
+                "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match",
+                "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+            }
+        return func.HttpResponse(status_code=204, headers=headers)
 
-def json_response(
-    value: Any, *, status: int = 200, headers: dict[str, str] | None = None
-) -> func.HttpResponse:
-    """Return JSON."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return func.HttpResponse(body, status_code=status, headers=headers, mimetype=JSON_MEDIA_TYPE)
-
-
-def is_known(req: func.HttpRequest, etag: str) -> bool:
-    """Return whether the caller has this version already (If-None-Match)."""
-    # A proxy that compresses turns the tag into a weak one.
-    known = (tag.strip().removeprefix("W/") for tag in req.headers.get("If-None-Match", "").split(","))
-    return etag in known
-
-
-def record_response(
-    req: func.HttpRequest, record: WireModel, *, etag: str, headers: dict[str, str] | None = None
-) -> func.HttpResponse:
-    """Return a record with its ETag, or 304 where the caller has this version already."""
-    headers = {"ETag": etag, **(headers or {})}
-    if is_known(req, etag):
-        return func.HttpResponse(status_code=304, headers=headers)
-    return json_response(record.to_wire(), headers=headers)
-
-
-def problem(req: func.HttpRequest, error: StemLibraryError) -> func.HttpResponse:
-    """Return the error as problem details."""
-    body = json.dumps(error.to_problem(instance=req.url), ensure_ascii=False, default=str)
-    return func.HttpResponse(body, status_code=error.status, mimetype=PROBLEM_MEDIA_TYPE)
+    def _with_common_headers(self, req: func.HttpRequest, response: func.HttpResponse) -> func.HttpResponse:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if self._origins:
+            response.headers["Vary"] = "Origin"
+            origin = req.headers.get("Origin")
+            if origin in self._origins:
+                response.headers["Access-Control-Allow-Origin"] = origin
+                response.headers["Access-Control-Expose-Headers"] = "ETag, Location, Retry-After"
+        return response

@@ -1,87 +1,74 @@
 """Routes of jobs, as users see them."""
 
 from datetime import timedelta
-from urllib.parse import urlencode
 
 import azure.durable_functions as df
-import azure.functions as func
 
-from functions.http import ApiBlueprint, json_response, read_number, record_response
+from functions.answers import Answer
+from functions.http import Api
 from functions.job_cleanup import schedule_deletion
+from functions.requests import Id
 from functions.roles import Role
 from functions.services import Services
 from functions.sweeps import run_sweep
-from shared.errors import FieldFault, InvalidInputError
-from shared.job_list import newest_jobs
-from shared.models import JobStatus
-from shared.paging import DEFAULT_LIMIT, MAX_LIMIT, DayCursor
+from functions.views import CleanupQuery, Purged
+from shared.errors import ConflictError
+from shared.job_statistics import JobStats
+from shared.models import JobSummary, JobView, Stored
+from shared.queries import JobQuery, Page
+from shared.sweeps import SweepReport
 
 POLL_SECONDS = 2
 
 
-def blueprint(services: Services) -> ApiBlueprint:
-    """Return the routes of jobs."""
-    api = ApiBlueprint(services.settings)
+def add_routes(api: Api, services: Services) -> None:
+    """Add the routes of jobs."""
 
-    @api.api("GET", "api/jobs", role=Role.READ)
-    async def list_jobs(req: func.HttpRequest) -> func.HttpResponse:
-        filters = {name: req.params[name] for name in ("status", "type", "audioFileId") if name in req.params}
-        if (status := filters.get("status")) and status not in list(JobStatus):
-            fault = FieldFault(field="status", message=f"must be one of {', '.join(JobStatus)}")
-            raise InvalidInputError("The status can't be taken.", faults=[fault])
-        limit = read_number(req, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
-        token = req.params.get("pageToken")
-        found, cursor = await newest_jobs(
-            services.index,
-            today=services.clock().date(),
-            filters=filters,
-            limit=limit,
-            cursor=DayCursor.from_token(token, filters) if token else None,
-        )
-        page: dict[str, object] = {"value": [summary.to_wire() for summary in found]}
-        if cursor:
-            query = {**filters, "limit": limit, "pageToken": cursor.to_token(filters)}
-            page["nextLink"] = f"/api/jobs?{urlencode(query)}"
-        return json_response(page)
+    @api.get("api/jobs", role=Role.READ)
+    async def list_jobs(query: JobQuery) -> Page[JobSummary]:
+        """List jobs, newest first, as they were at their last change of state."""
+        return await services.search.jobs(query)
 
-    @api.api("GET", "api/jobs/stats", role=Role.READ)
-    async def get_job_stats(req: func.HttpRequest) -> func.HttpResponse:
-        return json_response((await services.job_statistics.sum_up(services.clock().date())).to_wire())
+    @api.get("api/jobs/stats", role=Role.READ)
+    async def get_job_stats() -> JobStats:
+        """Sum up what jobs did, day by day; this is kept after they are gone."""
+        return await services.job_statistics.sum_up(services.clock().date())
 
-    @api.api("GET", "api/jobs/{id:guid}", role=Role.READ)
-    async def get_job(req: func.HttpRequest) -> func.HttpResponse:
-        stored = await services.workflow.get_settled(req.route_params["id"])
+    @api.get("api/jobs/{id:guid}", role=Role.READ, headers={"Retry-After": "Seconds, while the job goes on"})
+    async def get_job(job_id: Id) -> Answer[Stored[JobView]]:
+        """Read a job with its step and progress.
+
+        A completed job is deleted after 30 s, a failed or cancelled one after 7 days; then the 404 says what
+        became of it.
+        """
+        stored = await services.workflow.get_settled(job_id)
         ended = stored.record.is_terminal
-        return record_response(
-            req, stored.record, etag=stored.etag, headers={} if ended else {"Retry-After": str(POLL_SECONDS)}
-        )
+        return Answer(stored, headers={} if ended else {"Retry-After": str(POLL_SECONDS)})
 
-    @api.api("DELETE", "api/jobs/{id:guid}", role=Role.WRITE)
-    async def delete_job(req: func.HttpRequest) -> func.HttpResponse:
-        await services.workflow.delete_job(req.route_params["id"])
-        return func.HttpResponse(status_code=204)
+    @api.delete("api/jobs/{id:guid}", role=Role.WRITE)
+    async def delete_job(job_id: Id, if_match: str | None) -> None:
+        """Delete a job at once; one that is at work is cancelled first."""
+        await services.workflow.delete_job(job_id, if_match)
 
-    @api.api("POST", "api/jobs/{id:guid}/cancel", role=Role.WRITE, durable_client=True)
-    async def cancel_job(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-        job = await services.workflow.cancel(req.route_params["id"])
+    @api.post("api/jobs/{id:guid}/cancel", role=Role.WRITE, problems=[ConflictError])
+    async def cancel_job(job_id: Id, client: df.DurableOrchestrationClient) -> JobView:
+        """Stop a job for good."""
+        job = await services.workflow.cancel(job_id)
         await schedule_deletion(client, job)
-        return json_response(job.to_wire())
+        return job
 
-    @api.api("POST", "api/jobs/{id:guid}/retry", role=Role.WRITE)
-    async def retry_job(req: func.HttpRequest) -> func.HttpResponse:
-        return json_response((await services.workflow.retry(req.route_params["id"])).to_wire())
+    @api.post("api/jobs/{id:guid}/retry", role=Role.WRITE, problems=[ConflictError])
+    async def retry_job(job_id: Id) -> JobView:
+        """Begin a failed or cancelled job again."""
+        return await services.workflow.retry(job_id)
 
-    @api.api("POST", "api/jobs/cleanup", role=Role.WRITE)
-    async def clean_up_jobs(req: func.HttpRequest) -> func.HttpResponse:
-        days = read_number(
-            req, "daysOld", default=services.settings.failed_job_retention_days, low=0, high=3650
-        )
-        return json_response({"purged": await services.sweeps.purge(timedelta(days=days))})
+    @api.post("api/jobs/cleanup", role=Role.WRITE)
+    async def clean_up_jobs(query: CleanupQuery) -> Purged:
+        """Delete jobs that ended long ago, without waiting for the hourly purge."""
+        days = services.settings.failed_job_retention_days if query.days_old is None else query.days_old
+        return Purged(purged=await services.sweeps.purge(timedelta(days=days)))
 
-    @api.api("POST", "api/jobs/sweep", role=Role.WRITE, durable_client=True)
-    async def sweep_jobs_now(
-        req: func.HttpRequest, client: df.DurableOrchestrationClient
-    ) -> func.HttpResponse:
-        return json_response((await run_sweep(services, client)).to_wire())
-
-    return api
+    @api.post("api/jobs/sweep", role=Role.WRITE)
+    async def sweep_jobs_now(client: df.DurableOrchestrationClient) -> SweepReport:
+        """Repair what crashes and lost messages left, without waiting for the next sweep."""
+        return await run_sweep(services, client)

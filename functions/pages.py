@@ -3,43 +3,41 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import azure.functions as func
 from azure.storage.blob import BlobServiceClient
 
-from functions.http import ApiBlueprint, is_known, json_response
+from functions.answers import Answer, File
+from functions.http import Api
 from functions.services import Services
+from functions.views import Health
 from shared.errors import NotFoundError
 from shared.settings import AppSettings
 
 PING_SECONDS = 5.0
 WEB = Path(__file__).parent.parent / "web"
-PAGE = "index.html"
+VIEWER = WEB / "node_modules" / "swagger-ui-dist"
+VIEWER_FILES = ("swagger-ui.css", "swagger-ui-bundle.js")
 MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-@dataclass(frozen=True)
-class WebFile:
-    """A file of the web page, as it is served."""
+@cache
+def web_file(name: str) -> File:
+    """Return a file of the web page, or of the viewer of the API document: nothing else is ever served.
 
-    content: bytes
-    media_type: str
-    etag: str
-
-
-def read_web_files(folder: Path = WEB) -> dict[str, WebFile]:
-    """Return the folder's files by name: nothing else is ever served."""
-    files = {}
-    for path in folder.iterdir():
-        if path.suffix not in MEDIA_TYPES:
-            continue
-        content = path.read_bytes()
-        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        files[path.name] = WebFile(content, MEDIA_TYPES[path.suffix], etag)
-    return files
+    Raises
+    ------
+    NotFoundError
+        If it is neither.
+    """
+    path = VIEWER / name if name in VIEWER_FILES else WEB / name
+    if path.suffix not in MEDIA_TYPES or path.name != name or not path.is_file():
+        hint = " `make setup` installs it." if name in VIEWER_FILES else ""
+        raise NotFoundError(f"The page has no file {name}.{hint}")
+    content = path.read_bytes()
+    return File(content, MEDIA_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 def content_security_policy(settings: AppSettings) -> str:
@@ -57,21 +55,6 @@ def content_security_policy(settings: AppSettings) -> str:
     )
 
 
-def file_response(
-    req: func.HttpRequest, file: WebFile, headers: dict[str, str] | None = None
-) -> func.HttpResponse:
-    """Return the file, or 304 where the browser has it already; it asks each time (no-cache)."""
-    headers = {
-        "ETag": file.etag,
-        "Cache-Control": "no-cache",
-        "X-Content-Type-Options": "nosniff",
-        **(headers or {}),
-    }
-    if is_known(req, file.etag):
-        return func.HttpResponse(status_code=304, headers=headers)
-    return func.HttpResponse(file.content, headers=headers, mimetype=file.media_type, charset="utf-8")
-
-
 async def _state(ping: Awaitable[None]) -> str:
     try:
         await asyncio.wait_for(ping, PING_SECONDS)
@@ -80,31 +63,31 @@ async def _state(ping: Awaitable[None]) -> str:
     return "healthy"
 
 
-def blueprint(services: Services) -> ApiBlueprint:
-    """Return the routes that anyone may call."""
-    api = ApiBlueprint(services.settings)
-    web_files = read_web_files()
+def add_routes(api: Api, services: Services) -> None:
+    """Add the routes that anyone may call."""
     policy = content_security_policy(services.settings)
 
-    @api.api("GET", "/", role=None)
-    async def page(req: func.HttpRequest) -> func.HttpResponse:
-        return file_response(req, web_files[PAGE], {"Content-Security-Policy": policy})
+    @api.get("/", role=None)
+    async def page() -> Answer[File]:
+        """Serve the web page."""
+        return Answer(web_file("index.html"), headers={"Content-Security-Policy": policy})
 
-    @api.api("GET", "web/{file}", role=None)
-    async def web_file(req: func.HttpRequest) -> func.HttpResponse:
-        name = req.route_params["file"]
-        if name not in web_files:
-            raise NotFoundError(f"The page has no file {name}.")
-        return file_response(req, web_files[name])
+    @api.get("web/{file}", role=None)
+    async def get_web_file(name: str) -> File:
+        """Serve a file of the web page."""
+        if name.endswith(".html"):
+            raise NotFoundError("Pages have addresses of their own, and a policy.")
+        return web_file(name)
 
-    @api.api("GET", "api/health", role=None)
-    async def health(req: func.HttpRequest) -> func.HttpResponse:
+    @api.get("api/health", role=None, statuses={200: "All is well", 503: "A dependency fails"})
+    async def get_health() -> Answer[Health]:
+        """Ask how the app and its dependencies are."""
         states = await asyncio.gather(
             _state(services.blobs.ping()), _state(services.queue.ping()), _state(services.database.ping())
         )
-        dependencies = dict(zip(("storage", "serviceBus", "cosmos"), states, strict=True))
         healthy = all(state == "healthy" for state in states)
-        body = {"status": "healthy" if healthy else "unhealthy", "dependencies": dependencies}
-        return json_response(body, status=200 if healthy else 503)
-
-    return api
+        health = Health(
+            status="healthy" if healthy else "unhealthy",
+            dependencies=dict(zip(("storage", "serviceBus", "cosmos"), states, strict=True)),
+        )
+        return Answer(health, status=200 if healthy else 503)
