@@ -9,12 +9,12 @@ from gpu_worker.decoding import SourceFormat
 from shared.models import JobStatus, StemType
 from stem_library_client import ApiError
 
-SEPARATION, RESULT = "separation", "result"
+SEPARATION, TAGS, RESULT = "separation", "tags", "result"
 
 
 @dataclass(frozen=True)
 class StemBlob:
-    """An uploaded stem."""
+    """An uploaded stem, or the song's artwork."""
 
     name: str
     uri: str
@@ -29,6 +29,8 @@ class Separation:
     source: SourceFormat
     model_label: str
     stems: dict[StemType, StemBlob]
+    tags: dict[str, str | None]
+    """What the file says of itself, under the wire names of a completion."""
 
 
 def of_separation(content_hash: str, source: SourceFormat, model_label: str) -> dict[str, str]:
@@ -42,18 +44,24 @@ def of_stem(stem: StemType, blob: StemBlob) -> dict[str, str]:
     return {stem.value: json.dumps(asdict(blob))}
 
 
+def of_tags(tags: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the checkpoint of what the file says of itself, its artwork uploaded."""
+    return {TAGS: json.dumps(tags, ensure_ascii=False)}
+
+
 def of_result(completion: Mapping[str, Any]) -> dict[str, str]:
     """Return the checkpoint of a song whose stems are all saved: what `complete` needs."""
     return {RESULT: json.dumps(completion)}
 
 
 def separation_of(checkpoints: Mapping[str, str]) -> Separation | None:
-    """Return the separation whose stems were all uploaded, or None."""
-    if SEPARATION not in checkpoints or not all(stem.value in checkpoints for stem in StemType):
+    """Return the separation whose tags were read and whose stems were all uploaded, or None."""
+    if not checkpoints.keys() >= {SEPARATION, TAGS, *(stem.value for stem in StemType)}:
         return None
     known = json.loads(checkpoints[SEPARATION])
     stems = {stem: StemBlob(**json.loads(checkpoints[stem.value])) for stem in StemType}
-    return Separation(known["contentHash"], SourceFormat(**known["source"]), known["model"], stems)
+    tags = json.loads(checkpoints[TAGS])
+    return Separation(known["contentHash"], SourceFormat(**known["source"]), known["model"], stems, tags)
 
 
 def result_of(checkpoints: Mapping[str, str]) -> dict[str, Any] | None:
@@ -64,7 +72,7 @@ def result_of(checkpoints: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def is_unknown(blob: StemBlob, refusal: ApiError) -> bool:
-    """Return whether a refusal to note a stem means that nobody knows of its blob, nor ever will.
+    """Return whether a refusal to note an upload means that nobody knows of its blob, nor ever will.
 
     A note whose answer was lost may have been taken at first, and another attempt have built on it since.
     """

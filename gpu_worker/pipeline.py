@@ -18,6 +18,7 @@ from gpu_worker.checkpoints import Separation, StemBlob
 from gpu_worker.engine import CancelledError, Engine
 from gpu_worker.lease import Lease
 from gpu_worker.songs import SongStorage
+from gpu_worker.tags import read_tags
 from shared.effects import effect
 from shared.models import Job, StemType
 from stem_library_client import ApiError, StemLibraryClient
@@ -129,9 +130,10 @@ class _Attempt:
         return content_hash
 
     def _separate(self, content_hash: str) -> tuple[Separation, dict[StemType, Path], Analysed]:
-        """Separate and analyse the song; its stems are uploaded while the analysis goes on."""
+        """Separate and analyse the song; meanwhile its tags are read, and its stems uploaded."""
         task = SongTask(self.folder / "song", self.folder, self.pipeline.max_minutes)
         with concurrent.futures.ThreadPoolExecutor(1, "upload") as uploading:
+            tags = uploading.submit(self._read_tags)
 
             def on_answer(answer: Answer) -> None:
                 if isinstance(answer, Separated):
@@ -154,19 +156,36 @@ class _Attempt:
                 uploading.shutdown(cancel_futures=True)
                 raise
         assert self._separated is not None, "the engine announces the stems before its result"
-        separation = Separation(content_hash, self._separated.source, self.model.model_label, blobs)
+        label = self.model.model_label
+        separation = Separation(content_hash, self._separated.source, label, blobs, tags.result())
         return separation, self._separated.stems, analysed
 
     def _upload(self, stem: StemType, path: Path) -> StemBlob:
         with effect(f"{stem} uploaded"):
             blob = self.pipeline.storage.upload_stem(self.job, stem, path)
+        self._note_upload(blob, checkpoints.of_stem(stem, blob))
+        return blob
+
+    def _read_tags(self) -> dict[str, str | None]:
+        """Return what the song's file says of itself, its artwork uploaded."""
+        found = read_tags(self.folder / "song", self.folder)
+        tags = {"title": found.title, "artist": found.artist, "album": found.album}
+        if found.artwork is None:
+            self._note(checkpoints.of_tags(tags))
+            return tags
+        with effect("artwork uploaded"):
+            blob = self.pipeline.storage.upload_artwork(self.job, found.artwork)
+        tags["artworkUri"] = blob.uri
+        self._note_upload(blob, checkpoints.of_tags(tags))
+        return tags
+
+    def _note_upload(self, blob: StemBlob, finished: dict[str, str]) -> None:
         try:
-            self._note(checkpoints.of_stem(stem, blob))
+            self._note(finished)
         except ApiError as refusal:
             if checkpoints.is_unknown(blob, refusal):
                 self.pipeline.storage.delete(blob)
             raise
-        return blob
 
     def _save(self, separation: Separation, paths: dict[StemType, Path], analysed: Analysed) -> None:
         self._report("Saving", 0)
@@ -213,6 +232,7 @@ class _Attempt:
             "sampleRate": separation.source.sample_rate,
             "channels": separation.source.channels,
             "song": analysed.song,
+            **separation.tags,
             "metadata": metadata,
         }
 

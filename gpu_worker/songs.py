@@ -16,6 +16,7 @@ from shared import ids
 from shared.models import Job, StemType
 
 MIB = 1024**2
+PICTURE_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 
 
 class SongStorage:
@@ -62,13 +63,21 @@ class SongStorage:
     def upload_stem(self, job: Job, stem: StemType, path: Path) -> StemBlob:
         """Upload a stem's WAV to the place of this attempt; what lies there already is the same stem."""
         name = ids.stem_blob_name(job.audio_file_id, stem, job_id=job.id, attempt=job.attempt)
+        return self._upload(name, path, "audio/wav")
+
+    def upload_artwork(self, job: Job, path: Path) -> StemBlob:
+        """Upload the song's artwork to the place of this attempt, under the file's own name."""
+        name = f"{ids.attempt_folder(job.audio_file_id, job.id, job.attempt)}{path.name}"
+        return self._upload(name, path, PICTURE_TYPES[path.suffix])
+
+    def _upload(self, name: str, path: Path, content_type: str) -> StemBlob:
         client = self._container.get_blob_client(name)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
             # An upload whose answer was lost is repeated by the SDK, and finds itself there.
             with contextlib.suppress(ResourceExistsError):
-                client.upload_blob(file, content_settings=ContentSettings(content_type="audio/wav"))
+                client.upload_blob(file, content_settings=ContentSettings(content_type=content_type))
         return StemBlob(name, str(client.url), digest)
 
     def fetch_stem(self, blob: StemBlob, target: Path) -> bool:
@@ -83,6 +92,6 @@ class SongStorage:
             return hashlib.file_digest(file, "sha256").hexdigest() == blob.sha256
 
     def delete(self, blob: StemBlob) -> None:
-        """Delete an uploaded stem."""
+        """Delete what was uploaded."""
         with contextlib.suppress(ResourceNotFoundError):
             self._container.delete_blob(blob.name)

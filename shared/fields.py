@@ -12,6 +12,7 @@ MAX_INTEGER = 2**53 - 1
 """The largest number up to which every reader of JSON, and Cosmos DB, keeps integers exact."""
 MAX_JSON_TEXT = 8_000_000
 """Characters: notes or beats of some hours."""
+MAX_NOTES = 20_000
 
 
 def _json_text(value: Any) -> str:
@@ -20,6 +21,13 @@ def _json_text(value: Any) -> str:
     if not isinstance(native, list | dict):
         raise ValueError("must be a JSON array or object, or the text of one")
     return json.dumps(native, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _notes(value: dict[str, Any]) -> dict[str, Any]:
+    text = json.dumps(value, allow_nan=False)
+    if len(text) > MAX_NOTES or r"\u0000" in text:
+        raise ValueError(f"must be JSON of at most {MAX_NOTES} characters, without U+0000")
+    return value
 
 
 def _key_name(text: str) -> str:
@@ -68,10 +76,18 @@ Guid = Annotated[
     ),
     Field(json_schema_extra={"format": "uuid"}, examples=["6f9d0f0e-2f0b-5d43-9c7e-0c9b1d6f5a11"]),
 ]
-Uri = Annotated[str, Field(max_length=2048)]
-Name = Annotated[str, Field(max_length=300)]
-Sentence = Annotated[str, Field(max_length=2000)]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+"""U+0000 ends a text in too many readers, databases among them."""
+Uri = Annotated[Text, Field(max_length=2048)]
+Name = Annotated[Text, Field(max_length=300)]
+Sentence = Annotated[Text, Field(max_length=2000)]
 Reasons = Annotated[
-    dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=500)]],
+    dict[Annotated[Text, Field(max_length=100)], Annotated[Text, Field(max_length=500)]],
+    Field(max_length=50),
+]
+Notes = Annotated[dict[str, Any], AfterValidator(_notes)]
+"""Free JSON of a few kilobytes."""
+Checkpoints = Annotated[
+    dict[Annotated[Text, Field(max_length=100)], Annotated[Text, Field(max_length=MAX_NOTES)]],
     Field(max_length=50),
 ]

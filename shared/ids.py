@@ -8,6 +8,7 @@ from dataclasses import dataclass
 NAMESPACE = uuid.UUID("6f9d0f0e-2f0b-5d43-9c7e-0c9b1d6f5a11")
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 DERIVED_FOLDERS = ("stems", "analysis")
+ARTWORK_NAMES = ("artwork.jpg", "artwork.png", "artwork.webp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,12 @@ def parse_upload_name(blob_name: str) -> UploadName | None:
 
 def stem_blob_name(audio_file_id: str, stem_type: str, *, job_id: str, attempt: int) -> str:
     """Return the blob for a stem's sound: each attempt has its own, so that none can overwrite another's."""
-    return f"{stems_folder(audio_file_id, job_id)}{attempt}/{stem_type.lower()}.wav"
+    return f"{attempt_folder(audio_file_id, job_id, attempt)}{stem_type.lower()}.wav"
+
+
+def attempt_folder(audio_file_id: str, job_id: str, attempt: int) -> str:
+    """Return the prefix of the blobs that one attempt of a job uploads."""
+    return f"{stems_folder(audio_file_id, job_id)}{attempt}/"
 
 
 def stems_folder(audio_file_id: str, job_id: str) -> str:

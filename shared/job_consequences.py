@@ -36,5 +36,6 @@ def consequences(job: Job) -> dict[str, Any]:
                 "sample_rate": completion.sample_rate,
                 "channels": completion.channels,
                 **completion.song.model_dump(),
+                **completion.model_dump(include={"title", "artist", "album", "artwork_uri"}),
             }
     return update

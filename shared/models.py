@@ -143,6 +143,7 @@ class AudioFile(SongMusic):
     title: str | None = None
     artist: str | None = None
     album: str | None = None
+    artwork_uri: str | None = Field(None, description="The picture of the file's tags")
     uploaded_at: AwareDatetime
     analysis_status: AnalysisStatus = AnalysisStatus.PENDING
     analysis_version: int | None = Field(None, description="Version of the analysis that the record holds")

@@ -1,42 +1,46 @@
 """What the worker and the Function app say to each other about a job: queue message and request bodies."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from shared.fields import Seconds
+from shared.fields import Attempt, Channels, Checkpoints, Name, Notes, SampleRate, Seconds, Sentence, Uri
 from shared.models import SongMusic, WireModel
 
 
 class ClaimRequest(WireModel):
     """Body of POST /api/jobs/{id}/claim."""
 
-    attempt: int = Field(ge=1, description="The attempt that the queue message announced")
-    worker_id: str = Field(min_length=1, max_length=200)
+    attempt: Attempt = Field(description="The attempt that the queue message announced")
+    worker_id: Name = Field(min_length=1)
 
 
 class Heartbeat(WireModel):
     """Body of POST /api/jobs/{id}/heartbeat."""
 
-    attempt: int
-    worker_id: str
-    step: str | None = Field(None, max_length=100)
+    attempt: Attempt
+    worker_id: Name
+    step: Name | None = None
     progress: int | None = Field(None, ge=0, le=100)
-    checkpoints: dict[str, str] = Field({}, description="What the attempt finished since the last beat")
+    checkpoints: Checkpoints = Field({}, description="What the attempt finished since the last beat")
 
 
 class Completion(WireModel):
     """Body of POST /api/jobs/{id}/complete: the song-level result, or that there was nothing to do."""
 
-    attempt: int
-    worker_id: str
+    attempt: Attempt
+    worker_id: Name
     content_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     unchanged: bool = Field(False, description="The bytes are those that the library holds the result of")
     duration_seconds: Seconds | None = None
-    sample_rate: int | None = Field(None, gt=0)
-    channels: int | None = Field(None, gt=0)
+    sample_rate: SampleRate | None = None
+    channels: Channels | None = None
     song: SongMusic | None = None
-    metadata: dict[str, Any] = Field({}, description="Model, device, seconds by step")
+    title: Name | None = Field(None, description="As the file's tags say, as artist and album")
+    artist: Name | None = None
+    album: Name | None = None
+    artwork_uri: Uri | None = Field(None, description="The picture of the tags, in the attempt's folder")
+    metadata: Notes = Field({}, description="Model, device, seconds by step")
 
     @model_validator(mode="after")
     def _whole_unless_unchanged(self) -> "Completion":
@@ -49,9 +53,9 @@ class Completion(WireModel):
 class Failure(WireModel):
     """Body of POST /api/jobs/{id}/fail."""
 
-    attempt: int
-    worker_id: str
-    error: str = Field(min_length=1, max_length=2000, description="A sentence that a musician understands")
+    attempt: Attempt
+    worker_id: Name
+    error: Sentence = Field(min_length=1, description="A sentence that a musician understands")
     kind: Literal["permanent", "transient", "released"] = Field(
         description="permanent: the file can't be taken; transient: try again later; "
         "released: the worker stops and gives the message and the attempt back"

@@ -9,12 +9,14 @@ from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import BlobSasPermissions, ContentSettings, UserDelegationKey, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from shared.file_names import content_disposition
 
 CLOCK_SKEW = timedelta(minutes=5)
 
@@ -124,8 +126,7 @@ class AudioBlobs:
 
     async def download_url(self, blob_name: str, *, file_name: str, valid: timedelta) -> str:
         """Return a URL that may read exactly this blob, which a browser saves as `file_name`."""
-        fallback = file_name.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "_")
-        disposition = f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+        disposition = content_disposition(file_name)
         url, _ = await self._signed(
             blob_name, BlobSasPermissions(read=True), valid, content_disposition=disposition
         )

@@ -17,14 +17,20 @@ def blob(stem: str = "Drums") -> StemBlob:
     return StemBlob(f"song/stems/job/1/{stem.lower()}.wav", f"http://x/{stem}", "0" * 64)
 
 
-def test_a_separation_is_resumed_only_when_every_stem_was_uploaded():
+TAGS = {"title": "Größe", "artist": None, "album": None, "artworkUri": "http://x/artwork.jpg"}
+
+
+def test_a_separation_is_resumed_only_when_tags_were_read_and_every_stem_was_uploaded():
     noted = checkpoints.of_separation("1" * 64, SOURCE, "preview@0")
+    assert checkpoints.separation_of(noted | dict.fromkeys(StemType, "")) is None
+    noted |= checkpoints.of_tags(TAGS)
     for stem in StemType:
         assert checkpoints.separation_of(noted) is None
         noted |= checkpoints.of_stem(stem, blob(stem))
     resumed = checkpoints.separation_of(noted)
     assert resumed is not None
     assert (resumed.content_hash, resumed.source, resumed.model_label) == ("1" * 64, SOURCE, "preview@0")
+    assert resumed.tags == TAGS
     assert resumed.stems == {stem: blob(stem) for stem in StemType}
 
 

@@ -114,6 +114,8 @@ def test_a_key_is_kept_under_its_canonical_name_with_its_code(key: Any):
         ({"attempt": 0}, "attempt"),
         ({"unmeasured": {f"n{number}": "" for number in range(51)}}, "unmeasured"),
         ({"unmeasured": {"bpm": "x" * 501}}, "unmeasured.bpm"),
+        ({"unmeasured": {"bpm\0": "x"}}, "unmeasured.bpm\0.[key]"),
+        ({"analysisError": "\0"}, "analysisError"),
         ({"_etag": "x"}, "_etag"),
     ],
 )

@@ -18,7 +18,27 @@ def test_no_call_of_the_worker_carries_a_time(call: type[WireModel]):
         assert types.isdisjoint({datetime.datetime, datetime.timedelta, datetime.date})
 
 
-WHOLE = {"durationSeconds": 1, "sampleRate": 44_100, "channels": 2, "song": {}}
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"metadata": {"x": float("nan")}}, "metadata"),
+        ({"metadata": {"x": "\0"}}, "metadata"),
+        ({"metadata": {"x": "y" * 20_000}}, "metadata"),
+        ({"title": "x" * 301}, "title"),
+        ({"artist": "\0"}, "artist"),
+        ({"artworkUri": "x" * 3000}, "artworkUri"),
+        ({"durationSeconds": float("inf")}, "durationSeconds"),
+        ({"attempt": 0}, "attempt"),
+    ],
+)
+def test_what_a_completion_cannot_say_is_refused_by_name(change: dict[str, object], field: str):
+    body = {"attempt": 1, "workerId": "w", "contentHash": "0" * 64, **WHOLE, **change}
+    with pytest.raises(ValidationError) as refusal:
+        Completion.model_validate(body)
+    assert [fault["loc"] for fault in refusal.value.errors()] == [(field,)]
+
+
+WHOLE: dict[str, object] = {"durationSeconds": 1, "sampleRate": 44_100, "channels": 2, "song": {}}
 
 
 @pytest.mark.parametrize(
