@@ -7,14 +7,18 @@ from shared.job_ports import Clock
 from shared.job_statistics import JobStatistics
 from shared.jobs import JobService
 from shared.library import StemLibrary
+from shared.library_index import LibraryIndex
+from shared.library_statistics import LibraryStatistics
+from shared.search import Search
 from shared.settings import AppSettings
+from shared.stems import Stems
 from shared.storage.blobs import AudioBlobs
 from shared.storage.cosmos import CosmosDatabase
 from shared.storage.jobs import JobHistoryContainer, JobsContainer
 from shared.storage.library import LibraryContainer
 from shared.storage.queue import AnalysisQueue
 from shared.storage.search_index import SearchIndexContainer
-from shared.storage.stats import StatsContainer, SweepCursor
+from shared.storage.stats import LibraryCounters, StatsContainer, SweepCursor
 from shared.sweeps import Sweeps
 from shared.workflow import AnalysisWorkflow
 
@@ -36,6 +40,9 @@ class Services:
     jobs: JobService
     job_statistics: JobStatistics
     library: StemLibrary
+    library_statistics: LibraryStatistics
+    stems: Stems
+    search: Search
     workflow: AnalysisWorkflow
     sweeps: Sweeps
     clock: Clock
@@ -67,8 +74,18 @@ class Services:
             clock=clock,
         )
         library_store = LibraryContainer(database)
-        library = StemLibrary(store=library_store, index=index, blobs=blobs, clock=clock)
-        workflow = AnalysisWorkflow(jobs=jobs, library=library, blobs=blobs)
+        counters = LibraryCounters(database)
+        library_index = LibraryIndex(store=library_store, index=index, counters=counters)
+        library = StemLibrary(store=library_store, index=library_index, blobs=blobs)
+        stems = Stems(
+            library=library,
+            store=library_store,
+            search_index=index,
+            index=library_index,
+            blobs=blobs,
+            clock=clock,
+        )
+        workflow = AnalysisWorkflow(jobs=jobs, library=library, stems=stems, blobs=blobs)
         sweeps = Sweeps(
             jobs=job_store,
             library=library_store,
@@ -87,6 +104,9 @@ class Services:
             jobs=jobs,
             job_statistics=statistics,
             library=library,
+            library_statistics=LibraryStatistics(counters),
+            stems=stems,
+            search=Search(index),
             workflow=workflow,
             sweeps=sweeps,
             clock=clock,

@@ -1,10 +1,10 @@
 """What JobService needs of the outside: a store, a history, an index and a queue; shared/storage has them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from shared.models import Job, JobOutcome, JobStatus, JobSummaryPage, Stored
+from shared.models import Job, JobOutcome, JobStatus, Stored
 from shared.worker_contract import AnalysisMessage
 
 Clock = Callable[[], datetime]
@@ -75,12 +75,6 @@ class JobIndex(Protocol):
 
     async def remove_job(self, job: Job) -> None:
         """Take the job off the lists; a missing one is no error."""
-        ...
-
-    async def jobs_of_day(
-        self, day: datetime, filters: Mapping[str, str], limit: int, continuation: str | None
-    ) -> JobSummaryPage:
-        """Return a page of the jobs created on a day, newest first, equal to `filters` (wire name: value)."""
         ...
 
 

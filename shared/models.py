@@ -144,7 +144,8 @@ class AudioFile(SongMusic):
     artist: str | None = None
     album: str | None = None
     artwork_uri: str | None = Field(None, description="The picture of the file's tags")
-    uploaded_at: AwareDatetime
+    created_at: AwareDatetime = Field(description="When the first version of the file came")
+    uploaded_at: AwareDatetime = Field(description="When the present version of the file came")
     analysis_status: AnalysisStatus = AnalysisStatus.PENDING
     analysis_version: int | None = Field(None, description="Version of the analysis that the record holds")
     error: str | None = None
@@ -319,14 +320,6 @@ class JobSummary(WireModel):
     error_message: str | None = None
     created_at: AwareDatetime
     completed_at: AwareDatetime | None = None
-
-
-@dataclass(frozen=True)
-class JobSummaryPage:
-    """Some jobs of one day, and the database's continuation after them."""
-
-    summaries: list[JobSummary]
-    continuation: str | None
 
 
 class JobOutcome(WireModel):

@@ -1,4 +1,4 @@
-"""What callers may ask of lists and searches: query parameters under their wire names, and pages of answers."""
+"""What callers may ask of lists and searches: query parameters by their wire names, and pages of answers."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from shared.fields import Bpm, Guid, Seconds
 from shared.keys import KEY_PATTERN, MusicalKey
 from shared.models import AnalysisStatus, JobStatus, StemAnalysisStatus, StemType, WireModel
 
@@ -33,9 +34,6 @@ KeyText = Annotated[
     BeforeValidator(_key),
     WithJsonSchema({"type": "string", "pattern": KEY_PATTERN, "examples": ["C# major", "Dbm", "3B"]}),
 ]
-Bpm = Annotated[float, Field(gt=0, le=MAX_BPM)]
-Seconds = Annotated[float, Field(ge=0, le=1e6)]
-Guid = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
 
 
 class Sort(StrEnum):
@@ -54,6 +52,10 @@ class PageQuery(WireModel):
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     page_token: str | None = Field(None, max_length=8000, description="As it stands in `nextLink`")
+
+    def filters(self) -> dict[str, Any]:
+        """Return what the list is narrowed by, under wire names: a page token is bound to this."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"limit", "page_token"})
 
 
 class AudioQuery(PageQuery):

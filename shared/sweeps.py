@@ -49,6 +49,8 @@ class SweepReport(WireModel):
     settled: int = 0
     uploads_found: int = 0
     deletions_finished: int = 0
+    indexed: int = 0
+    """Songs of which lists or statistics were out of date."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,11 @@ class Sweeps:
             uploads_found=await self._find_uploads(),
             deletions_finished=await _each(
                 await self.library.marked_deleted(BATCH), self.workflow.delete_audio, "delete"
+            ),
+            indexed=await _each(
+                await self.library.unindexed_since(now - SETTLING_TIME, BATCH),
+                self.workflow.stems.settle,
+                "index",
             ),
         )
 

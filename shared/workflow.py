@@ -9,11 +9,12 @@ import contextlib
 from dataclasses import dataclass
 
 from shared import ids
-from shared.errors import ConflictError, InvalidInputError, NotFoundError
+from shared.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError
 from shared.job_states import SupersededError, TransitionRefusedError
 from shared.jobs import JobService
 from shared.library import SETTLED, StemLibrary
 from shared.models import ANALYSIS_VERSION, AudioFile, Job, JobStatus, Stem, StemWrite, Stored
+from shared.stems import Stems
 from shared.storage.blobs import AudioBlobs
 from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure
 
@@ -24,6 +25,7 @@ class AnalysisWorkflow:
 
     jobs: JobService
     library: StemLibrary
+    stems: Stems
     blobs: AudioBlobs
 
     async def on_upload(self, blob_name: str) -> Job | None:
@@ -92,7 +94,7 @@ class AnalysisWorkflow:
                 raise SupersededError("The attempt that made this stem was superseded.", jobStatus=job.status)
             if job.audio_file_id != write.audio_file_id or job.analysis_version != write.analysis_version:
                 raise ConflictError("The stem is of another file or version than its job.")
-        return await self.library.save_stem(write)
+        return await self.stems.save(write)
 
     async def complete(self, job_id: str, completion: Completion) -> Job:
         """End the job, and put its result into the library."""
@@ -158,21 +160,34 @@ class AnalysisWorkflow:
             return True
         return await self.jobs.delete_if_due(job_id, attempt)
 
-    async def delete_job(self, job_id: str) -> None:
-        """Delete a job at once; one that is at work is cancelled first."""
+    async def delete_job(self, job_id: str, if_match: str | None = None) -> None:
+        """Delete a job at once; one that is at work is cancelled first.
+
+        Raises
+        ------
+        ChangedMeanwhileError
+            If its ETag is not `if_match`.
+        """
+        if if_match not in (None, (await self.jobs.get(job_id)).etag):
+            raise ChangedMeanwhileError
         if not (await self.get_settled(job_id)).record.is_terminal:
             with contextlib.suppress(TransitionRefusedError):  # it has just ended
                 await self.cancel(job_id)
             await self.get_settled(job_id)
         await self.jobs.delete_ended(job_id)
 
-    async def delete_audio(self, audio_file_id: str) -> None:
+    async def delete_audio(self, audio_file_id: str, if_match: str | None = None) -> None:
         """Delete an audio file with all that belongs to it; repeating it is no error.
 
         The mark comes first and the record last, so that a deletion that broke off is found and finished.
         The upload goes before the record: else the search for lost events would take it for new.
+
+        Raises
+        ------
+        ChangedMeanwhileError
+            If its ETag is not `if_match`.
         """
-        audio = await self.library.mark_deleted(audio_file_id)
+        audio = await self.library.mark_deleted(audio_file_id, if_match)
         if audio is None:
             return
         for job_id in await self.jobs.of_audio(audio_file_id):

@@ -5,6 +5,7 @@ The aio client belongs to one event loop and one process; it is opened at first 
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
@@ -142,3 +143,8 @@ def record_of(model: type[Record], document: Mapping[str, Any]) -> Record:
 def stored_of(model: type[Record], document: Mapping[str, Any]) -> Stored[Record]:
     """Return the document as a record with its ETag."""
     return Stored(record_of(model, document), str(document["_etag"]))
+
+
+def wire_time(moment: datetime) -> str:
+    """Return the time as records hold it, so that texts compare as times do (to the second)."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.models import Job, JobOutcome, JobStatus, Stored
-from shared.storage.cosmos import Container, record_of, stored_of
+from shared.storage.cosmos import Container, record_of, stored_of, wire_time
 
 TTL_MARGIN = timedelta(days=1)
 """A job's record outlives its due deletion by this much: the net behind durable timer and purge."""
@@ -72,7 +72,7 @@ class JobsContainer(Container):
 
     async def _ids(self, condition: str, moment: datetime, limit: int) -> list[str]:
         query = f"SELECT c.id FROM c WHERE {condition}"  # noqa: S608 (the conditions above)
-        found = await self._query(query, limit=limit, moment=_wire_time(moment))
+        found = await self._query(query, limit=limit, moment=wire_time(moment))
         return [str(document["id"]) for document in found]
 
 
@@ -89,8 +89,3 @@ class JobHistoryContainer(Container):
         """Return the outcome, or None."""
         document = await self._read(job_id, job_id)
         return record_of(JobOutcome, document) if document else None
-
-
-def _wire_time(moment: datetime) -> str:
-    """Return the time as records hold it, so that texts compare as times do (to the second)."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

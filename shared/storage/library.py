@@ -1,18 +1,16 @@
 """Container `library`: an audio file and its stems share a partition, and are changed together."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from shared.errors import BeingDeletedError, ChangedMeanwhileError
 from shared.models import AudioFile, Stem, Stored
-from shared.storage.cosmos import Container, Document, record_of, stored_of
-
-AUDIO, STEM, STAGED, DELETED = "audio", "stem", "staged", "deleted"
-"""Kinds of documents. Staged: a stem of a job that has not completed, which nobody sees; deleted: an audio
-file whose parts are being deleted."""
+from shared.storage.cosmos import Container, Document, record_of, stored_of, wire_time
+from shared.storage.library_entries import AUDIO, DELETED, DELETED_STEM, STAGED, STEM, Entry, marked
 
 
 @dataclass(frozen=True)
@@ -21,6 +19,10 @@ class StemDocument:
 
     stem: Stem
     structures_blob: str | None
+    etag: str = ""
+    """Of the document as it was read."""
+    superseded: bool = False
+    """Whether the song has the stems of a newer analysis."""
 
 
 class LibraryContainer(Container):
@@ -45,20 +47,40 @@ class LibraryContainer(Container):
 
     async def create_audio(self, audio: AudioFile) -> Stored[AudioFile]:
         """Write a new audio file; AlreadyExistsError if its id is taken."""
-        return stored_of(AudioFile, await self._create(_audio_document(audio)))
+        return stored_of(AudioFile, await self._create(marked(_audio_document(audio), None)))
 
     async def replace_audio(self, audio: AudioFile, etag: str) -> Stored[AudioFile]:
         """Write the audio file if its ETag is still `etag`; else ChangedMeanwhileError."""
-        return stored_of(AudioFile, await self._replace(_audio_document(audio), etag))
+        previous = await self._read(audio.id, audio.id)
+        if previous is None or previous["_etag"] != etag:
+            raise ChangedMeanwhileError
+        return stored_of(AudioFile, await self._replace(marked(_audio_document(audio), previous), etag))
 
     async def read_stem(self, audio_file_id: str, stem_id: str) -> StemDocument | None:
         """Return the stem, or None."""
         document = await self._read(stem_id, audio_file_id)
-        return _stem(document) if document else None
+        return _stem(document) if document and document["kind"] == STEM else None
 
-    async def upsert_stem(self, stored: StemDocument) -> None:
-        """Write or overwrite the stem."""
-        await self._upsert(_stem_document(stored))
+    async def write_stem(self, stored: StemDocument, known: StemDocument | None) -> None:
+        """Create the stem, or overwrite `known`; a superseded one becomes a shown one.
+
+        Raises
+        ------
+        ConflictError
+            If it was changed meanwhile.
+        """
+        previous = await self._read(stored.stem.id, stored.stem.audio_file_id)
+        document = marked(_stem_document(stored), previous)
+        if previous is None:
+            await self._create(document)
+        else:
+            await self._replace(document, known.etag if known else str(previous["_etag"]))
+
+    async def mark_stem_deleted(self, stem: Stem, etag: str) -> None:
+        """Make a stem invisible until lists have forgotten it; ChangedMeanwhileError if it was changed."""
+        previous = await self._read(stem.id, stem.audio_file_id)
+        if previous:
+            await self._replace(marked({**previous, "kind": DELETED_STEM}, previous), etag)
 
     async def stems(self, audio_file_id: str, analysis_version: int | None = None) -> list[StemDocument]:
         """Return the stems of one analysis of the file, or of all."""
@@ -69,6 +91,13 @@ class LibraryContainer(Container):
             parameters["version"] = analysis_version
         query = f"SELECT * FROM c WHERE {condition}"  # noqa: S608 (the two conditions above)
         found = await self._query(query, partition=audio_file_id, **parameters)
+        return [_stem(document) for document in found]
+
+    async def deleted_stems(self, audio_file_id: str) -> list[StemDocument]:
+        """Return the stems that are being deleted."""
+        found = await self._query(
+            "SELECT * FROM c WHERE c.kind = @kind", partition=audio_file_id, kind=DELETED_STEM
+        )
         return [_stem(document) for document in found]
 
     async def stage(self, stored: StemDocument, job_id: str) -> None:
@@ -92,11 +121,18 @@ class LibraryContainer(Container):
         """
         staged = await self._staged(audio.id, job_id)
         stems = [_stem(document | {"id": document["stemId"]}) for document in staged]
+        found = await self._query("SELECT * FROM c WHERE c.kind != 'staged'", partition=audio.id)
+        known = {str(document["id"]): document for document in found}
+        if known[audio.id]["_etag"] != etag:
+            raise ChangedMeanwhileError
+        written = [_audio_document(audio), *map(_stem_document, stems), *_superseded(known.values(), audio)]
         operations: list[Any] = [
-            ("replace", (audio.id, _audio_document(audio)), {"if_match_etag": etag}),
-            *(("upsert", (_stem_document(stem),)) for stem in stems),
-            *(("delete", (document["id"],)) for document in staged),
+            ("replace", (body["id"], marked(body, before)), {"if_match_etag": before["_etag"]})
+            if (before := known.get(body["id"]))
+            else ("create", (marked(body, None),))
+            for body in written
         ]
+        operations += [("delete", (document["id"],)) for document in staged]
         container = await self._database.container(self.name)
         try:
             await container.execute_item_batch(operations, partition_key=audio.id)
@@ -108,12 +144,21 @@ class LibraryContainer(Container):
         """Delete what a job has staged, or all that is."""
         await self._delete_all(audio_file_id, await self._staged(audio_file_id, job_id))
 
-    async def mark_deleted(self, audio_file_id: str) -> AudioFile | None:
-        """Make the audio file invisible until `forget`; return it, or None where there is none."""
+    async def mark_deleted(self, audio_file_id: str, if_match: str | None = None) -> AudioFile | None:
+        """Make the audio file invisible until `forget`; return it, or None where there is none.
+
+        Raises
+        ------
+        ChangedMeanwhileError
+            If its ETag is not `if_match`.
+        """
         while document := await self._read(audio_file_id, audio_file_id):
             if document["kind"] != DELETED:
+                if if_match not in (None, document["_etag"]):
+                    raise ChangedMeanwhileError
                 try:
-                    await self._replace(document | {"kind": DELETED}, str(document["_etag"]))
+                    deleted = marked(document | {"kind": DELETED}, document)
+                    await self._replace(deleted, str(document["_etag"]))
                 except ChangedMeanwhileError:
                     continue
             return record_of(AudioFile, document)
@@ -123,6 +168,47 @@ class LibraryContainer(Container):
         """Return ids of audio files whose deletion has begun."""
         found = await self._query(f"SELECT c.id FROM c WHERE c.kind = '{DELETED}'", limit=limit)  # noqa: S608
         return [str(document["id"]) for document in found]
+
+    async def entries(self, audio_file_id: str) -> list[Entry]:
+        """Return all of a song that lists may show, itself included."""
+        found = await self._query("SELECT * FROM c WHERE c.kind != 'staged'", partition=audio_file_id)
+        return [Entry(document) for document in found]
+
+    async def unindexed(self, audio_file_id: str) -> list[Entry]:
+        """Return what of a song lists and statistics do not show as it is."""
+        found = await self._query(
+            "SELECT * FROM c WHERE c.unindexedSince > @start", partition=audio_file_id, start=""
+        )
+        return [Entry(document) for document in found]
+
+    async def unindexed_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of songs of which something is not in the lists since `moment` or before."""
+        found = await self._query(
+            "SELECT c.audioFileId FROM c WHERE c.unindexedSince <= @moment",
+            limit=limit,
+            moment=wire_time(moment),
+        )
+        return sorted({str(document["audioFileId"]) for document in found})
+
+    async def settle(self, entry: Entry, places: Collection[str]) -> bool:
+        """Note that lists and statistics show the entry; False if it was changed meanwhile.
+
+        A stem that was to be deleted is gone then.
+        """
+        etag = str(entry.document["_etag"])
+        settled = {name: value for name, value in entry.document.items() if name != "unindexedSince"}
+        try:
+            if entry.document["kind"] == DELETED_STEM:
+                await self._delete(entry.id, entry.audio_file_id, etag)
+            else:
+                await self._replace({**settled, "places": sorted(places)}, etag)
+        except ChangedMeanwhileError:
+            return False
+        return True
+
+    async def exists(self, entry: Entry) -> bool:
+        """Return whether the entry's document is still there."""
+        return await self._read(entry.id, entry.audio_file_id) is not None
 
     async def forget(self, audio_file_id: str) -> None:
         """Delete all documents of an audio file, its own last."""
@@ -145,8 +231,25 @@ def _audio_document(audio: AudioFile) -> Document:
 
 
 def _stem_document(stored: StemDocument) -> Document:
-    return {**stored.stem.to_wire(), "kind": STEM, "structuresBlob": stored.structures_blob}
+    own = {"kind": STEM, "structuresBlob": stored.structures_blob, "superseded": stored.superseded}
+    return {**stored.stem.to_wire(), **own}
 
 
 def _stem(document: Document) -> StemDocument:
-    return StemDocument(record_of(Stem, document), document["structuresBlob"])
+    return StemDocument(
+        record_of(Stem, document),
+        document["structuresBlob"],
+        str(document["_etag"]),
+        superseded=document.get("superseded", False),
+    )
+
+
+def _superseded(documents: Iterable[Document], audio: AudioFile) -> list[Document]:
+    """Return the stems of older analyses, as they are once this one is published."""
+    return [
+        document | {"superseded": True}
+        for document in documents
+        if document["kind"] == STEM
+        and document["analysisVersion"] < audio.analysis_version
+        and not document.get("superseded")
+    ]

@@ -1,19 +1,87 @@
-"""Container `search-index`: small projections, one partition a list."""
+"""Container `search-index`: projections, so that every page of a list comes from one partition in order.
 
-from collections.abc import Mapping
+| partition | holds | ordered by |
+|---|---|---|
+| `j:{day}` | jobs created on a day (UTC) | createdAt |
+| `a:{day}` | audio files that first came on a day | createdAt |
+| `s:{day}` | stems created on a day | createdAt |
+| `k:{key}` | stems in a key, `k:unknown` for those without | bpm |
+| `b:{tempo}` | stems of a tempo, in steps of 5 bpm | bpm |
+| `f:{audioFileId}` | the stems of a song | bpm |
+| `i:{stemId}` | where a stem is, when only its id is known | |
+| `p:{list}` | the directory of a list's partitions that ever held anything | start |
+"""
+
+import contextlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from http import HTTPStatus
 
-from shared.models import Job, JobSummary, JobSummaryPage, Stem
-from shared.storage.cosmos import Container, record_of
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+from shared.errors import AlreadyExistsError
+from shared.models import Job, JobSummary
+from shared.paging import Document, DocumentPage, Selection, Series, unusable_token
+from shared.storage.cosmos import Container, CosmosDatabase
+
+JOBS, SONGS, STEMS, TEMPOS = "j", "a", "s", "b"
+"""Series of partitions, which a directory lists."""
+BPM_STEP = 5
+
+
+def day_partition(list_name: str, moment: datetime) -> str:
+    """Return the partition of a list that a moment falls into."""
+    return f"{list_name}:{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def key_partition(key: str | None) -> str:
+    """Return the partition of the stems in a key (canonical name)."""
+    return f"k:{key or 'unknown'}"
+
+
+def tempo_partition(bpm: float) -> str:
+    """Return the partition of the stems of a tempo."""
+    return f"{TEMPOS}:{tempo_start(bpm)}"
+
+
+def song_partition(audio_file_id: str) -> str:
+    """Return the partition of the stems of a song."""
+    return f"f:{audio_file_id}"
+
+
+def tempo_start(bpm: float) -> str:
+    """Return where the partition of a tempo starts; texts, so that all series are in one order."""
+    return f"{int(bpm // BPM_STEP * BPM_STEP):04d}"
+
+
+def stem_partition(stem_id: str) -> str:
+    """Return the partition that says where a stem is."""
+    return f"i:{stem_id}"
 
 
 class SearchIndexContainer(Container):
-    """Container `search-index`: small projections, one partition a list.
-
-    `j:{day}` holds the jobs created on a day, `i:{stemId}` says where a stem is.
-    """
+    """Projections of jobs, audio files and stems."""
 
     name = "search-index"
+
+    def __init__(self, database: CosmosDatabase) -> None:
+        super().__init__(database)
+        self._listed: set[str] = set()
+        """Partitions that this process has seen in their directory."""
+
+    async def put(self, partition: str, projection: Document) -> None:
+        """Write a projection; its partition is listed before it holds anything."""
+        list_name, _, start = partition.partition(":")
+        if list_name in (JOBS, SONGS, STEMS, TEMPOS) and partition not in self._listed:
+            with contextlib.suppress(AlreadyExistsError):
+                await self._create({"id": partition, "pk": f"p:{list_name}", "start": start})
+            self._listed.add(partition)
+        await self._upsert({**projection, "pk": partition})
+
+    async def remove(self, item_id: str, partitions: Iterable[str]) -> None:
+        """Remove an item's projections; missing ones are no error."""
+        for partition in partitions:
+            await self._delete(item_id, partition)
 
     async def put_job(self, job: Job) -> None:
         """Write what lists show of the job."""
@@ -27,42 +95,56 @@ class SearchIndexContainer(Container):
             created_at=job.created_at,
             completed_at=job.completed_at,
         )
-        await self._upsert({**summary.to_wire(), "pk": self._day("j", job.created_at)})
+        await self.put(day_partition(JOBS, job.created_at), summary.to_wire())
 
     async def remove_job(self, job: Job) -> None:
         """Take the job off the lists; a missing one is no error."""
-        await self._delete(job.id, self._day("j", job.created_at))
-
-    async def put_stem(self, stem: Stem) -> None:
-        """Note where the stem is."""
-        await self._upsert({"id": stem.id, "pk": f"i:{stem.id}", "audioFileId": stem.audio_file_id})
+        await self._delete(job.id, day_partition(JOBS, job.created_at))
 
     async def find_stem(self, stem_id: str) -> str | None:
         """Return the id of the audio file that the stem belongs to, or None."""
-        document = await self._read(stem_id, f"i:{stem_id}")
+        document = await self._read(stem_id, stem_partition(stem_id))
         return str(document["audioFileId"]) if document else None
 
-    async def jobs_of_day(
-        self, day: datetime, filters: Mapping[str, str], limit: int, continuation: str | None
-    ) -> JobSummaryPage:
-        """Return a page of the jobs created on a day, newest first, equal to `filters` (wire name: value)."""
-        conditions = " AND ".join(f"c.{name} = @{name}" for name in filters)
+    async def page(
+        self, partition: str, selection: Selection, limit: int, continuation: str | None
+    ) -> DocumentPage:
+        """Return a page of one partition.
+
+        Raises
+        ------
+        InvalidInputError
+            If the database does not know the continuation.
+        """
+        where = f" WHERE {' AND '.join(selection.conditions)}" if selection.conditions else ""
+        order = f"c.{selection.order} {'DESC' if selection.descending else 'ASC'}"
         container = await self._database.container(self.name)
         pages = container.query_items(
-            f"SELECT * FROM c{' WHERE ' + conditions if conditions else ''} ORDER BY c.createdAt DESC",  # noqa: S608
-            parameters=[{"name": f"@{name}", "value": value} for name, value in filters.items()],
-            partition_key=self._day("j", day),
+            f"SELECT * FROM c{where} ORDER BY {order}",  # noqa: S608 (texts of shared/search.py)
+            parameters=[{"name": f"@{name}", "value": value} for name, value in selection.parameters.items()],
+            partition_key=partition,
             max_item_count=limit,
         ).by_page(continuation)
-        async for page in pages:
-            summaries = [record_of(JobSummary, document) async for document in page]
-            return JobSummaryPage(summaries, pages.continuation_token)  # type: ignore[attr-defined]
-        return JobSummaryPage([], None)  # the SDK has no page at all where nothing is found
+        try:
+            async for page in pages:
+                documents = [document async for document in page]
+                return DocumentPage(documents, pages.continuation_token)  # type: ignore[attr-defined]
+        except CosmosHttpResponseError as error:
+            if continuation is not None and error.status_code == HTTPStatus.BAD_REQUEST:
+                raise unusable_token() from None
+            raise
+        return DocumentPage([], None)  # the SDK has no page at all where nothing is found
 
-    @staticmethod
-    def _day(prefix: str, moment: datetime) -> str:
-        return f"{prefix}:{moment.astimezone(UTC):%Y-%m-%d}"
-
-    async def remove_stem(self, stem_id: str) -> None:
-        """Forget where a stem was; a missing one is no error."""
-        await self._delete(stem_id, f"i:{stem_id}")
+    async def starts(self, series: Series, after: str | None, limit: int) -> list[str]:
+        """Return the next starts of a series' partitions, those between its ranges too."""
+        low, high = series.ranges[0][0], series.ranges[-1][1]
+        conditions = ["c.start >= @low", "c.start <= @high"]
+        if after is not None:
+            conditions.append("c.start < @after" if series.descending else "c.start > @after")
+        query = (
+            f"SELECT c.start FROM c WHERE {' AND '.join(conditions)} "  # noqa: S608 (the conditions above)
+            f"ORDER BY c.start {'DESC' if series.descending else 'ASC'}"
+        )
+        bounds = {"low": low, "high": high} | ({} if after is None else {"after": after})
+        found = await self._query(query, partition=f"p:{series.name}", limit=limit, **bounds)
+        return [str(document["start"]) for document in found]

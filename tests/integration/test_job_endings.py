@@ -21,12 +21,12 @@ async def test_stems_are_seen_all_at_once_when_their_job_completes(
 ):
     job = await claim(services, await upload(services, container))
     await save_stems(services, container, job)
-    assert await services.library.stems_of(job.audio_file_id) == []
+    assert await services.stems.of_song(job.audio_file_id) == []
     await services.workflow.complete(job.id, completion(job))
-    stems = await services.library.stems_of(job.audio_file_id)
+    stems = await services.stems.of_song(job.audio_file_id)
     assert [stem.type for stem in stems] == list(StemType)
     for stem in stems:
-        assert (await services.library.get_stem(stem.id)).beats == '[{"time":1}]'
+        assert (await services.stems.get(stem.id)).record.beats == '[{"time":1}]'
 
 
 async def test_a_cancelled_job_leaves_no_stem_and_no_blob(services: Services, container: ContainerClient):
@@ -37,7 +37,7 @@ async def test_a_cancelled_job_leaves_no_stem_and_no_blob(services: Services, co
     assert cancelled.status is JobStatus.CANCELLED
     assert await services.workflow.cancel(job.id) == cancelled
     assert blobs_of(container, job.audio_file_id) == {job.blob_name}
-    assert await services.library.stems_of(job.audio_file_id) == []
+    assert await services.stems.of_song(job.audio_file_id) == []
     audio = await audio_of(services, job.audio_file_id)
     assert (audio.analysis_status, audio.error) == (AnalysisStatus.FAILED, "The analysis was cancelled.")
 
@@ -72,17 +72,17 @@ async def test_a_new_version_cancels_the_running_job_and_keeps_the_old_stems_unt
     services: Services, container: ContainerClient
 ):
     first = await complete(services, container, await upload(services, container))
-    before = await services.library.stems_of(first.audio_file_id)
+    before = await services.stems.of_song(first.audio_file_id)
     second = await claim(services, await upload(services, container, first.blob_name))
-    assert await services.library.stems_of(first.audio_file_id) == before
+    assert await services.stems.of_song(first.audio_file_id) == before
     third = await upload(services, container, first.blob_name)
     assert (await services.jobs.get(second.id)).record.status is JobStatus.CANCELLED
     with pytest.raises(ConflictError, match="newer job"):
         await services.workflow.retry(second.id)
-    assert await services.library.stems_of(first.audio_file_id) == before
+    assert await services.stems.of_song(first.audio_file_id) == before
 
     await complete(services, container, third)
-    after = await services.library.stems_of(first.audio_file_id)
+    after = await services.stems.of_song(first.audio_file_id)
     assert [stem.id for stem in after] == [stem.id for stem in before]
     assert all(f"/{third.id}/" in stem.blob_uri for stem in after)
     assert sum(name.endswith(".wav") for name in blobs_of(container, first.audio_file_id)) == 5
@@ -92,7 +92,7 @@ async def test_the_same_bytes_written_again_complete_without_stems_of_their_own(
     services: Services, container: ContainerClient
 ):
     first = await complete(services, container, await upload(services, container))
-    before = await services.library.stems_of(first.audio_file_id)
+    before = await services.stems.of_song(first.audio_file_id)
     again = await claim(services, await upload(services, container, first.blob_name))
     assert again.known_content_hash == "1" * 64
     nothing = {"duration_seconds": None, "sample_rate": None, "channels": None, "song": None}
@@ -102,7 +102,7 @@ async def test_the_same_bytes_written_again_complete_without_stems_of_their_own(
     await services.workflow.complete(again.id, completion(again, unchanged=True, **nothing))
     audio = await audio_of(services, first.audio_file_id)
     assert (audio.analysis_status, audio.etag, audio.bpm) == (AnalysisStatus.COMPLETED, again.etag, 120)
-    assert await services.library.stems_of(first.audio_file_id) == before
+    assert await services.stems.of_song(first.audio_file_id) == before
 
 
 async def test_the_present_version_is_not_analysed_again_and_a_failed_one_is(
@@ -130,7 +130,7 @@ async def test_deleting_a_job_cancels_it_first_and_leaves_what_became_of_it(
 async def test_deleting_a_song_deletes_all_that_belongs_to_it(services: Services, container: ContainerClient):
     neighbour = await complete(services, container, await upload(services, container))
     job = await complete(services, container, await upload(services, container))
-    stems = await services.library.stems_of(job.audio_file_id)
+    stems = await services.stems.of_song(job.audio_file_id)
     running = await claim(services, await upload(services, container, job.blob_name))
     await save_stems(services, container, running, StemType.DRUMS)
 
@@ -139,14 +139,14 @@ async def test_deleting_a_song_deletes_all_that_belongs_to_it(services: Services
     assert blobs_of(container, job.audio_file_id) == set()
     for gone in (
         services.library.get_audio(job.audio_file_id),
-        services.library.get_stem(stems[0].id),
+        services.stems.get(stems[0].id),
         services.jobs.get(job.id),
         services.jobs.get(running.id),
     ):
         with pytest.raises(NotFoundError):
             await gone
     assert await services.workflow.on_upload(job.blob_name) is None
-    assert len(await services.library.stems_of(neighbour.audio_file_id)) == 4
+    assert len(await services.stems.of_song(neighbour.audio_file_id)) == 4
 
 
 async def test_a_song_whose_deletion_broke_off_is_unseen_and_the_sweep_finishes(

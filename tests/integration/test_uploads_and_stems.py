@@ -168,11 +168,11 @@ async def test_a_stem_is_created_then_updated_under_the_same_id(
     )
     assert not is_new
     assert (again.id, again.bpm, again.created_at) == (stem.id, 121, stem.created_at)
-    read = await services.library.get_stem(stem.id)
+    read = (await services.stems.get(stem.id)).record
     assert read == again
     assert json.loads(str(read.beats)) == BEATS
     assert read.chord_progression is None
-    assert await services.library.stems_of(song.audio_file_id) == [read]
+    assert await services.stems.of_song(song.audio_file_id) == [read]
 
 
 async def test_the_documented_json_alone_makes_a_stem(
@@ -195,13 +195,13 @@ async def test_the_documented_json_alone_makes_a_stem(
     }
     stem, is_new = await services.workflow.save_stem(written(body))
     assert is_new
-    read = await services.library.get_stem(stem.id)
+    read = (await services.stems.get(stem.id)).record
     assert (read.bpm, read.key, read.camelot) == (120.5, "C# major", "3B")
     assert (read.duration_seconds, read.separated_at, read.separation_model) == (None, None, None)
     texts = (read.chord_progression, read.beats, read.sections, read.notation_data)
     sent = [body[name] for name in ("chordProgression", "beats", "sections", "notationData")]
     assert [json.loads(str(text)) for text in texts] == [json.loads(str(text)) for text in sent]
-    assert await services.library.stems_of(song.audio_file_id) == [read]
+    assert await services.stems.of_song(song.audio_file_id) == [read]
 
 
 async def test_stems_of_a_song_come_in_the_order_of_their_types(
@@ -214,7 +214,7 @@ async def test_stems_of_a_song_come_in_the_order_of_their_types(
         await services.workflow.save_stem(
             written(stem_body(container, song, type=kind, blobUri=uri(kind), beats=None))
         )
-    stems = await services.library.stems_of(song.audio_file_id)
+    stems = await services.stems.of_song(song.audio_file_id)
     assert [stem.type for stem in stems] == ["Drums", "Bass", "Vocals", "Other"]
 
 
@@ -248,7 +248,7 @@ async def test_a_blob_elsewhere_is_refused(
     with pytest.raises(InvalidInputError) as refused:
         await services.workflow.save_stem(written({**body, "blobUri": forge(body["blobUri"])}))
     assert refused.value.faults[0].field == "blobUri"
-    assert await services.library.stems_of(song.audio_file_id) == []
+    assert await services.stems.of_song(song.audio_file_id) == []
 
 
 async def test_a_stem_of_a_superseded_attempt_is_refused(
@@ -266,9 +266,9 @@ async def test_a_stem_of_a_superseded_attempt_is_refused(
 async def test_unknown_records_are_not_found(services: Services, container: ContainerClient, song: Job):
     unknown = str(uuid.uuid4())
     with pytest.raises(NotFoundError):
-        await services.library.get_stem(unknown)
+        await services.stems.get(unknown)
     with pytest.raises(NotFoundError):
-        await services.library.stems_of(unknown)
+        await services.stems.of_song(unknown)
     with pytest.raises(NotFoundError):
         await services.workflow.save_stem(written(stem_body(container, song, audioFileId=unknown)))
 
@@ -279,7 +279,7 @@ async def test_a_stem_downloads_under_a_proper_name(services: Services, containe
     put(container, f"{job.audio_file_id}/stems/drums.wav", b"RIFF")
     stem, _ = await services.workflow.save_stem(written(stem_body(container, job)))
     async with httpx.AsyncClient() as http:
-        answer = await http.get(await services.library.stem_download_url(stem.id))
+        answer = await http.get(await services.stems.download_url(stem.id))
     assert answer.content == b"RIFF"
     wanted = "filename*=UTF-8''Gr%C3%B6%C3%9Fe%20%E2%80%9C2%E2%80%9D%20%28Drums%29.wav"
     assert wanted in answer.headers["content-disposition"]
