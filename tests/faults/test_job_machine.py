@@ -195,7 +195,7 @@ class JobMachine(RuleBasedStateMachine):
     def only_stems_of_completed_attempts_are_visible(self) -> None:
         for song in self.songs:
             with contextlib.suppress(NotFoundError):
-                for stem in self.world.run(self.world.services.library.stems_of(song.id)):
+                for stem in self.world.run(self.world.services.stems.of_song(song.id)):
                     job_id, attempt = stem.blob_uri.split("/")[-3:-1]
                     assert (job_id, int(attempt)) in self.completed
 
@@ -211,7 +211,7 @@ class JobMachine(RuleBasedStateMachine):
         for number, song in enumerate(self.songs):
             assert all(job.is_terminal for job in self.jobs_of(number))
             with contextlib.suppress(NotFoundError):
-                visible = self.world.run(self.world.services.library.stems_of(song.id))
+                visible = self.world.run(self.world.services.stems.of_song(song.id))
                 blobs = self.world.container.list_blob_names(name_starts_with=f"{song.id}/stems/")
                 assert sorted(blobs) == sorted(
                     str(self.world.services.blobs.name_of(stem.blob_uri)) for stem in visible

@@ -110,9 +110,9 @@ async def test_a_completion_that_broke_off_is_finished_by_whoever_looks_first(
     job = await claim(services, await upload(services, container))
     await save_stems(services, container, job)
     await services.jobs.complete(job.id, completion(job))
-    assert await services.library.stems_of(job.audio_file_id) == []
+    assert await services.stems.of_song(job.audio_file_id) == []
     assert (await services.workflow.get_settled(job.id)).record.status is JobStatus.COMPLETED
-    assert len(await services.library.stems_of(job.audio_file_id)) == 4
+    assert len(await services.stems.of_song(job.audio_file_id)) == 4
 
     other = await claim(services, await upload(services, container))
     await save_stems(services, container, other)
@@ -120,7 +120,7 @@ async def test_a_completion_that_broke_off_is_finished_by_whoever_looks_first(
     clock.turn(minutes=2)
     _, ended = await sweep(services)
     assert other.id in ended
-    assert len(await services.library.stems_of(other.audio_file_id)) == 4
+    assert len(await services.stems.of_song(other.audio_file_id)) == 4
 
 
 async def test_a_job_is_not_deleted_before_its_result_is_in_the_library(
@@ -131,7 +131,7 @@ async def test_a_job_is_not_deleted_before_its_result_is_in_the_library(
     await services.jobs.complete(job.id, completion(job))
     clock.turn(seconds=31)
     assert await services.workflow.delete_job_if_due(job.id, 1)
-    assert len(await services.library.stems_of(job.audio_file_id)) == 4
+    assert len(await services.stems.of_song(job.audio_file_id)) == 4
 
 
 async def test_an_upload_without_an_event_is_found_and_one_with_an_event_is_not(
@@ -230,7 +230,7 @@ async def test_a_dead_attempts_stems_are_replaced_by_those_of_the_one_that_compl
     second = await claim(services, first, "other")
     await save_stems(services, container, second)
     await services.workflow.complete(second.id, completion(second))
-    stems = await services.library.stems_of(first.audio_file_id)
+    stems = await services.stems.of_song(first.audio_file_id)
     assert len(stems) == 4
     assert all(f"/{first.id}/2/" in stem.blob_uri for stem in stems)
     assert sum(name.endswith("drums.wav") for name in blobs_of(container, first.audio_file_id)) == 1
