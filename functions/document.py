@@ -35,8 +35,8 @@ Songs that are dropped into a library come out as analysed stems: drums, bass, v
 - Names are camelCase, times are UTC (ISO 8601), lengths are seconds. What could not be measured is null, and
   `unmeasured` says why.
 - Lists come in pages: `nextLink` is the address of the next one, and is missing on the last.
-- A record comes with an `ETag`: `If-None-Match` saves reading it again (304), `If-Match` deletes only what was
-  read (412). What has a GET has a HEAD.
+- A record comes with an `ETag`: `If-None-Match` saves reading it again (304), `If-Match` deletes only what
+  was read (412). What has a GET has a HEAD.
 - Errors are problem details (RFC 9457); `errors` names the fields at fault.
 """
 TAGS = {
@@ -147,7 +147,7 @@ def _query_parameters(schema: Json) -> list[Json]:
             "name": name,
             "in": "query",
             "required": name in required,
-            "description": found.get("description", found.get("title", name)),
+            "description": found.get("description", ""),
             "schema": _without_null(found),
         }
         for name, found in schema["properties"].items()

@@ -11,7 +11,7 @@ from functions.requests import JSON_MEDIA_TYPE
 from functions.services import Services
 
 VIEWER_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The viewer writes style attributes, and draws its icons from data URLs."""

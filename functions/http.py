@@ -29,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
-PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
+FORMS = {"guid": "[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", None: "[^/]+"}
+"""What parts of a path may look like, by the constraint in its template."""
 PREFLIGHT_SECONDS = 3600
 
 
@@ -78,7 +80,9 @@ class Route:
         hints = typing.get_type_hints(handler, include_extras=True)
         self.method, self.path, self.handler, self.role = method, path, handler, role
         self.methods = ("GET", "HEAD") if method == "GET" else (method,)
-        self.parameters = dict(zip(PARAMETER.findall(path), hints.values(), strict=False))
+        self.parameters = {
+            found[1]: hint for found, hint in zip(PARAMETER.finditer(path), hints.values(), strict=False)
+        }
         self.query: type[BaseModel] | None = hints.get("query")
         self.body: type[BaseModel] | None = hints.get("body")
         self.is_conditional = "if_match" in hints
@@ -93,7 +97,7 @@ class Route:
         self.model: Any = typing.get_args(answer)[0] if is_wrapped else answer
         usual = {Redirect: {302: "To a short-lived URL"}, type(None): {204: "Done"}}
         self.statuses = statuses or usual.get(self.kind, {200: "OK"})
-        pattern = PARAMETER.sub("[^/]+", path.strip("/"))
+        pattern = PARAMETER.sub(lambda found: FORMS[found[2]], path.strip("/"))
         self._pattern = re.compile(f"/{pattern}/?", re.IGNORECASE)
 
     @cached_property

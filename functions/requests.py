@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from shared.errors import FieldFault, InvalidInputError, StemLibraryError, TooLargeError
 
@@ -128,7 +128,7 @@ def read_body(req: func.HttpRequest, model: type[Model]) -> Model:
     if len(content) > BODY_LIMIT:
         raise TooLargeError(f"The body is larger than {BODY_LIMIT} bytes.", maxBytes=BODY_LIMIT)
     try:
-        from_json(content, allow_inf_nan=False)  # the model alone would take NaN
+        content = _with_whole_numbers(from_json(content, allow_inf_nan=False), model) or content
         return model.model_validate_json(content, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         faults = faults_of(error, "body")
@@ -137,6 +137,21 @@ def read_body(req: func.HttpRequest, model: type[Model]) -> Model:
     except RecursionError:
         faults = [FieldFault(field="body", message="is nested too deeply")]
     raise InvalidInputError("The body can't be taken.", faults=faults)
+
+
+def _with_whole_numbers(body: Any, model: type[BaseModel]) -> bytes | None:
+    """Return the body with 1 for 1.0 where an integer is wanted, as JSON means the same; None without any."""
+    if not isinstance(body, dict):
+        return None
+    wanted = (
+        field.alias for field in model.model_fields.values() if _literal(field.annotation) is LITERALS[int]
+    )
+    whole = {
+        name: int(body[name])
+        for name in wanted
+        if isinstance(body.get(name), float) and body[name].is_integer()
+    }
+    return to_json({**body, **whole}) if whole else None
 
 
 def read_parameter(adapter: TypeAdapter[Any], name: str, text: str) -> Any:
