@@ -8,6 +8,7 @@ from shared.job_statistics import JobStatistics
 from shared.jobs import JobService
 from shared.library import StemLibrary
 from shared.library_index import LibraryIndex
+from shared.library_repair import LibraryRepair
 from shared.library_statistics import LibraryStatistics
 from shared.search import Search
 from shared.settings import AppSettings
@@ -16,9 +17,10 @@ from shared.storage.blobs import AudioBlobs
 from shared.storage.cosmos import CosmosDatabase
 from shared.storage.jobs import JobHistoryContainer, JobsContainer
 from shared.storage.library import LibraryContainer
+from shared.storage.library_counters import LibraryCounters
 from shared.storage.queue import AnalysisQueue
 from shared.storage.search_index import SearchIndexContainer
-from shared.storage.stats import LibraryCounters, StatsContainer, SweepCursor
+from shared.storage.stats import StatsContainer, SweepCursor
 from shared.sweeps import Sweeps
 from shared.workflow import AnalysisWorkflow
 
@@ -43,6 +45,7 @@ class Services:
     library_statistics: LibraryStatistics
     stems: Stems
     search: Search
+    repair: LibraryRepair
     workflow: AnalysisWorkflow
     sweeps: Sweeps
     clock: Clock
@@ -107,6 +110,9 @@ class Services:
             library_statistics=LibraryStatistics(counters),
             stems=stems,
             search=Search(index),
+            repair=LibraryRepair(
+                store=library_store, index=library_index, search_index=index, counters=counters
+            ),
             workflow=workflow,
             sweeps=sweeps,
             clock=clock,

@@ -6,15 +6,15 @@ crash in between leaves the mark, and the sweep finds it.
 """
 
 import asyncio
-from typing import Any
 
 from shared.effects import effect
-from shared.library_statistics import contribution_of
+from shared.library_statistics import Contribution, count_record
 from shared.models import AudioFile, Stem, StemItem
+from shared.storage.cosmos import Document
 from shared.storage.library import LibraryContainer
+from shared.storage.library_counters import LibraryCounters
 from shared.storage.library_entries import Entry, next_revision, places_of
 from shared.storage.search_index import SearchIndexContainer, stem_partition
-from shared.storage.stats import LibraryCounters
 
 
 class LibraryIndex:
@@ -47,41 +47,41 @@ class LibraryIndex:
         await asyncio.gather(*(self._forget(entry) for entry in entries))
 
     async def _show(self, entry: Entry, song: AudioFile) -> None:
-        places = places_of(entry)
         with effect("lists told"):
-            projection, pointer = (
-                _projection(entry, song),
-                {"id": entry.id, "audioFileId": entry.audio_file_id},
-            )
-            await asyncio.gather(
-                *(
-                    self._index.put(place, pointer if place == stem_partition(entry.id) else projection)
-                    for place in places
-                )
-            )
-            await self._index.remove(entry.id, entry.places - places)
+            projections = projections_of(entry, song)
+            await asyncio.gather(*(self._index.put(place, shown) for place, shown in projections.items()))
+            await self._index.remove(entry.id, entry.places - projections.keys())
         with effect("record counted"):
-            contribution = contribution_of(entry.record) if entry.is_shown else {}
-            await self._counters.count(entry.id, entry.revision, contribution)
+            await self._count(entry, entry.revision, contribution_of(entry))
         with effect("record settled"):
-            settled = await self._store.settle(entry, places)
-        if not settled and not await self._store.exists(entry):
-            await self._index.remove(entry.id, places)
+            settled = await self._store.settle(entry, projections.keys())
+        if not settled and await self._store.entry(entry.id, entry.audio_file_id) is None:
+            await self._index.remove(entry.id, projections.keys())
 
     async def _forget(self, entry: Entry) -> None:
         await self._index.remove(entry.id, entry.places)
-        await self._counters.count(entry.id, next_revision(entry.revision), {})
+        await self._count(entry, next_revision(entry.revision), {})
+
+    async def _count(self, entry: Entry, revision: int, contribution: Contribution) -> None:
+        await self._counters.count(entry.id, entry.audio_file_id, revision, contribution)
 
 
-def _projection(entry: Entry, song: AudioFile) -> dict[str, Any]:
-    """Return what lists show of a record."""
+def contribution_of(entry: Entry) -> Contribution:
+    """Return what statistics count of an entry."""
+    return count_record(entry.record) if entry.is_shown else {}
+
+
+def projections_of(entry: Entry, song: AudioFile) -> dict[str, Document]:
+    """Return what stands of an entry in each of its places in the search index."""
     record = entry.record
     if isinstance(record, AudioFile):
-        return record.to_wire()
+        return dict.fromkeys(places_of(entry), record.to_wire())
     item = StemItem(
         **{name: getattr(record, name) for name in StemItem.model_fields if name in Stem.model_fields},
         analysis_url=f"/api/stems/{record.id}/analysis",
         song=song.title or song.name,
         artist=song.artist,
     )
-    return item.to_wire()
+    pointer = {"id": record.id, "audioFileId": record.audio_file_id}
+    shown = item.to_wire()
+    return {place: pointer if place == stem_partition(record.id) else shown for place in places_of(entry)}

@@ -1,6 +1,6 @@
 """What the library holds, counted as it changes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, timedelta
 from typing import Protocol
 
@@ -12,7 +12,7 @@ DAYS = 30
 BPM_BIN = 5
 UNKNOWN = "unknown"
 
-Contribution = dict[str, dict[str, int]]
+Contribution = Mapping[str, Mapping[str, int]]
 
 
 class BpmBin(WireModel):
@@ -57,7 +57,7 @@ class Counters(Protocol):
         ...
 
 
-def contribution_of(record: AudioFile | Stem) -> Contribution:
+def count_record(record: AudioFile | Stem) -> Contribution:
     """Return what a record adds to the counters; whole numbers, so that sums are exact.
 
     `totals` has the state; a document a month has the days on which records were made.

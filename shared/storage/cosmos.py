@@ -121,6 +121,29 @@ class Container:
                 break
         return documents
 
+    async def _page(
+        self,
+        query: str,
+        continuation: str | None,
+        limit: int,
+        *,
+        partition: str | None = None,
+        **parameters: Any,
+    ) -> tuple[list[Document], str | None]:
+        """Return a page of documents, and the continuation after them; without a partition in no order."""
+        container = await self._database.container(self.name)
+        options: dict[str, Any] = {} if partition is None else {"partition_key": partition}
+        pages = container.query_items(
+            query,
+            parameters=[{"name": f"@{name}", "value": value} for name, value in parameters.items()],
+            max_item_count=limit,
+            **options,
+        ).by_page(continuation)
+        async for page in pages:
+            documents = [document async for document in page]
+            return documents, pages.continuation_token or None  # type: ignore[attr-defined]
+        return [], None  # the SDK has no page at all where nothing is found
+
     async def _delete(self, item_id: str, partition: str, etag: str | None = None) -> None:
         container = await self._database.container(self.name)
         condition: dict[str, Any] = (

@@ -1,5 +1,6 @@
 """Container `library`: an audio file and its stems share a partition, and are changed together."""
 
+import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,14 +48,14 @@ class LibraryContainer(Container):
 
     async def create_audio(self, audio: AudioFile) -> Stored[AudioFile]:
         """Write a new audio file; AlreadyExistsError if its id is taken."""
-        return stored_of(AudioFile, await self._create(marked(_audio_document(audio), None)))
+        return stored_of(AudioFile, await self._create(marked(audio_document(audio), None)))
 
     async def replace_audio(self, audio: AudioFile, etag: str) -> Stored[AudioFile]:
         """Write the audio file if its ETag is still `etag`; else ChangedMeanwhileError."""
         previous = await self._read(audio.id, audio.id)
         if previous is None or previous["_etag"] != etag:
             raise ChangedMeanwhileError
-        return stored_of(AudioFile, await self._replace(marked(_audio_document(audio), previous), etag))
+        return stored_of(AudioFile, await self._replace(marked(audio_document(audio), previous), etag))
 
     async def read_stem(self, audio_file_id: str, stem_id: str) -> StemDocument | None:
         """Return the stem, or None."""
@@ -70,7 +71,7 @@ class LibraryContainer(Container):
             If it was changed meanwhile.
         """
         previous = await self._read(stored.stem.id, stored.stem.audio_file_id)
-        document = marked(_stem_document(stored), previous)
+        document = marked(stem_document(stored), previous)
         if previous is None:
             await self._create(document)
         else:
@@ -102,7 +103,7 @@ class LibraryContainer(Container):
 
     async def stage(self, stored: StemDocument, job_id: str) -> None:
         """Write a stem that nobody sees before `publish`."""
-        document = _stem_document(stored)
+        document = stem_document(stored)
         staged = {
             "kind": STAGED,
             "jobId": job_id,
@@ -125,7 +126,7 @@ class LibraryContainer(Container):
         known = {str(document["id"]): document for document in found}
         if known[audio.id]["_etag"] != etag:
             raise ChangedMeanwhileError
-        written = [_audio_document(audio), *map(_stem_document, stems), *_superseded(known.values(), audio)]
+        written = [audio_document(audio), *map(stem_document, stems), *_superseded(known.values(), audio)]
         operations: list[Any] = [
             ("replace", (body["id"], marked(body, before)), {"if_match_etag": before["_etag"]})
             if (before := known.get(body["id"]))
@@ -206,9 +207,23 @@ class LibraryContainer(Container):
             return False
         return True
 
-    async def exists(self, entry: Entry) -> bool:
-        """Return whether the entry's document is still there."""
-        return await self._read(entry.id, entry.audio_file_id) is not None
+    async def entry(self, record_id: str, audio_file_id: str) -> Entry | None:
+        """Return a record as lists may show it, or None."""
+        document = await self._read(record_id, audio_file_id)
+        return Entry(document) if document else None
+
+    async def page(self, continuation: str | None, limit: int) -> tuple[list[Entry], str | None]:
+        """Return some of what lists may show of all songs, and where to go on."""
+        query = "SELECT * FROM c WHERE c.kind IN ('audio', 'stem', 'deletedStem')"
+        documents, after = await self._page(query, continuation, limit)
+        return [Entry(document) for document in documents], after
+
+    async def mark(self, entries: Iterable[Entry]) -> None:
+        """Have the next `unindexed` return these, unless they were changed, and so marked, meanwhile."""
+        for entry in entries:
+            with contextlib.suppress(ChangedMeanwhileError):
+                etag = str(entry.document["_etag"])
+                await self._replace(marked(entry.document, entry.document), etag)
 
     async def forget(self, audio_file_id: str) -> None:
         """Delete all documents of an audio file, its own last."""
@@ -226,11 +241,13 @@ class LibraryContainer(Container):
             await self._delete(document["id"], audio_file_id)
 
 
-def _audio_document(audio: AudioFile) -> Document:
+def audio_document(audio: AudioFile) -> Document:
+    """Return an audio file as its document holds it."""
     return {**audio.to_wire(), "kind": AUDIO, "audioFileId": audio.id}
 
 
-def _stem_document(stored: StemDocument) -> Document:
+def stem_document(stored: StemDocument) -> Document:
+    """Return a stem as its document holds it."""
     own = {"kind": STEM, "structuresBlob": stored.structures_blob, "superseded": stored.superseded}
     return {**stored.stem.to_wire(), **own}
 

@@ -52,6 +52,11 @@ class Entry:
         return set(self.document["places"])
 
     @property
+    def is_unsettled(self) -> bool:
+        """Whether lists and statistics may not show it as it is."""
+        return "unindexedSince" in self.document or self.places != places_of(self)
+
+    @property
     def record(self) -> AudioFile | Stem:
         """The record."""
         if self.document["kind"] in (AUDIO, DELETED):

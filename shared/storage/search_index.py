@@ -26,6 +26,7 @@ from shared.storage.cosmos import Container, CosmosDatabase
 
 JOBS, SONGS, STEMS, TEMPOS = "j", "a", "s", "b"
 """Series of partitions, which a directory lists."""
+DIRECTORY = "p"
 BPM_STEP = 5
 
 
@@ -59,6 +60,14 @@ def stem_partition(stem_id: str) -> str:
     return f"i:{stem_id}"
 
 
+def listing_of(partition: str) -> Document | None:
+    """Return what a directory says of a partition; None if it is of no series."""
+    list_name, _, start = partition.partition(":")
+    if list_name not in (JOBS, SONGS, STEMS, TEMPOS):
+        return None
+    return {"id": partition, "pk": f"{DIRECTORY}:{list_name}", "start": start}
+
+
 class SearchIndexContainer(Container):
     """Projections of jobs, audio files and stems."""
 
@@ -71,10 +80,9 @@ class SearchIndexContainer(Container):
 
     async def put(self, partition: str, projection: Document) -> None:
         """Write a projection; its partition is listed before it holds anything."""
-        list_name, _, start = partition.partition(":")
-        if list_name in (JOBS, SONGS, STEMS, TEMPOS) and partition not in self._listed:
+        if partition not in self._listed and (listing := listing_of(partition)):
             with contextlib.suppress(AlreadyExistsError):
-                await self._create({"id": partition, "pk": f"p:{list_name}", "start": start})
+                await self._create(listing)
             self._listed.add(partition)
         await self._upsert({**projection, "pk": partition})
 
@@ -118,22 +126,34 @@ class SearchIndexContainer(Container):
         """
         where = f" WHERE {' AND '.join(selection.conditions)}" if selection.conditions else ""
         order = f"c.{selection.order} {'DESC' if selection.descending else 'ASC'}"
-        container = await self._database.container(self.name)
-        pages = container.query_items(
-            f"SELECT * FROM c{where} ORDER BY {order}",  # noqa: S608 (texts of shared/search.py)
-            parameters=[{"name": f"@{name}", "value": value} for name, value in selection.parameters.items()],
-            partition_key=partition,
-            max_item_count=limit,
-        ).by_page(continuation)
+        query = f"SELECT * FROM c{where} ORDER BY {order}"  # noqa: S608 (texts of shared/search.py)
         try:
-            async for page in pages:
-                documents = [document async for document in page]
-                return DocumentPage(documents, pages.continuation_token)  # type: ignore[attr-defined]
+            return DocumentPage(
+                *await self._page(query, continuation, limit, partition=partition, **selection.parameters)
+            )
         except CosmosHttpResponseError as error:
             if continuation is not None and error.status_code == HTTPStatus.BAD_REQUEST:
                 raise unusable_token() from None
             raise
-        return DocumentPage([], None)  # the SDK has no page at all where nothing is found
+
+    async def get(self, item_id: str, partition: str) -> Document | None:
+        """Return a projection as it was put, or None."""
+        document = await self._read(item_id, partition)
+        return document and {
+            name: value for name, value in document.items() if name != "pk" and name[0] != "_"
+        }
+
+    async def scan(
+        self, continuation: str | None, limit: int
+    ) -> tuple[list[tuple[str, str, str]], str | None]:
+        """Return id, partition and song of some projections of songs and stems, and where to go on."""
+        documents, after = await self._page("SELECT c.id, c.pk, c.audioFileId FROM c", continuation, limit)
+        found = [
+            (str(document["id"]), str(document["pk"]), str(document.get("audioFileId", document["id"])))
+            for document in documents
+            if document["pk"].partition(":")[0] not in (JOBS, DIRECTORY)
+        ]
+        return found, after
 
     async def starts(self, series: Series, after: str | None, limit: int) -> list[str]:
         """Return the next starts of a series' partitions, those between its ranges too."""
@@ -146,5 +166,5 @@ class SearchIndexContainer(Container):
             f"ORDER BY c.start {'DESC' if series.descending else 'ASC'}"
         )
         bounds = {"low": low, "high": high} | ({} if after is None else {"after": after})
-        found = await self._query(query, partition=f"p:{series.name}", limit=limit, **bounds)
+        found = await self._query(query, partition=f"{DIRECTORY}:{series.name}", limit=limit, **bounds)
         return [str(document["start"]) for document in found]
