@@ -1,5 +1,7 @@
 """Audio files: what an upload, and the job that analyses it, mean for the library."""
 
+from datetime import timedelta
+
 from shared import ids
 from shared.effects import effect
 from shared.errors import (
@@ -22,6 +24,7 @@ from shared.models import (
 from shared.storage.blobs import AudioBlobs, BlobProperties
 from shared.storage.library import LibraryContainer
 
+DOWNLOAD_VALID = timedelta(minutes=15)
 SETTLED = frozenset({AnalysisStatus.COMPLETED, AnalysisStatus.FAILED, AnalysisStatus.REJECTED})
 
 
@@ -161,6 +164,21 @@ class StemLibrary:
         used |= {self._blobs.name_of(stored.stem.blob_uri) for stored in stems}
         for folder in folders:
             await self._blobs.delete_all(folder, but=used)
+
+    async def artwork_url(self, audio_file_id: str) -> str:
+        """Return a short-lived URL of the picture of the file's tags.
+
+        Raises
+        ------
+        NotFoundError
+            Also if the tags hold none.
+        """
+        audio = (await self.get_audio(audio_file_id)).record
+        blob_name = self._blobs.name_of(audio.artwork_uri) if audio.artwork_uri else None
+        if blob_name is None:
+            raise NotFoundError("The tags of this file hold no picture, or were not read yet.")
+        file_name = blob_name.rpartition("/")[2]
+        return await self._blobs.download_url(blob_name, file_name=file_name, valid=DOWNLOAD_VALID)
 
     async def mark_deleted(self, audio_file_id: str, if_match: str | None = None) -> AudioFile | None:
         """Make an audio file invisible, as the first step of its deletion; None if there is none.

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from shared import ids
 from shared.effects import effect
@@ -15,14 +14,15 @@ from shared.errors import (
     NotFoundError,
 )
 from shared.job_ports import Clock
-from shared.library import StemLibrary
+from shared.library import DOWNLOAD_VALID, StemLibrary
 from shared.library_index import LibraryIndex
 from shared.models import ANALYSIS_VERSION, STRUCTURE_FIELDS, Stem, StemType, StemWrite, Stored
 from shared.storage.blobs import AudioBlobs
 from shared.storage.library import LibraryContainer, StemDocument
 from shared.storage.search_index import SearchIndexContainer
 
-DOWNLOAD_VALID = timedelta(minutes=15)
+NOTATION_FILES = {"midi": ("midiUri", "mid"), "musicxml": ("musicXmlUri", "musicxml")}
+"""Where the notation says that its files are, and their names' endings."""
 
 
 class Stems:
@@ -178,6 +178,38 @@ class Stems:
             blob_name, file_name=f"{named} ({stem.type}).wav", valid=DOWNLOAD_VALID
         )
 
+    async def notation_of(self, stem_id: str) -> Any:
+        """Return the stem's notation as native JSON.
+
+        Raises
+        ------
+        NotFoundError
+            Also if there is no notation; it says why.
+        """
+        stem = (await self.get(stem_id)).record
+        if stem.notation_data is None:
+            raise NotFoundError(_why_missing(stem, "notationData", "notation"))
+        return json.loads(stem.notation_data)
+
+    async def notation_url(self, stem_id: str, kind: Literal["midi", "musicxml"]) -> str:
+        """Return a short-lived URL of the stem's notation as a file.
+
+        Raises
+        ------
+        NotFoundError
+            Also if there is no such file; it says why.
+        """
+        notation = await self.notation_of(stem_id)
+        field, suffix = NOTATION_FILES[kind]
+        uri = notation.get(field) if isinstance(notation, dict) else None
+        blob_name = self._blobs.name_of(uri) if isinstance(uri, str) else None
+        stem = (await self._find(stem_id)).stem
+        # A stem may be said by hand: its notation must not lead to another song's blobs.
+        if blob_name is None or not blob_name.startswith(f"{stem.audio_file_id}/"):
+            raise NotFoundError(_why_missing(stem, field, f"notation as {suffix}"))
+        file_name = f"{stem.type}.{suffix}"
+        return await self._blobs.download_url(blob_name, file_name=file_name, valid=DOWNLOAD_VALID)
+
     async def _find(self, stem_id: str) -> StemDocument:
         audio_file_id = await self._search_index.find_stem(stem_id)
         stored = audio_file_id and await self._store.read_stem(audio_file_id, stem_id)
@@ -194,3 +226,8 @@ class Stems:
             for name, value in native.items()
         }
         return stored.stem.model_copy(update=texts)
+
+
+def _why_missing(stem: Stem, field: str, what: str) -> str:
+    reason = stem.unmeasured.get(field) or stem.unmeasured.get("notationData")
+    return f"This stem has no {what}" + (f": {reason}" if reason else ".")
