@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from shared.fields import Bpm, Guid, Seconds
 from shared.keys import KEY_PATTERN, MusicalKey
@@ -85,22 +85,13 @@ class StemFilter(PageQuery):
     audio_file_id: Guid | None = None
     sort: Sort | None = Field(None, description="`key` where a key is given, else `bpm` where a tempo is")
 
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> "StemFilter":
-        for low, high, names in (
-            (self.min_bpm, self.max_bpm, "minBpm is above maxBpm"),
-            (self.min_duration, self.max_duration, "minDuration is above maxDuration"),
-        ):
-            if low is not None and high is not None and low > high:
-                raise ValueError(names)
-        return self
-
-
-class BpmQuery(StemFilter):
-    """Parameters of GET /api/stems/bpm."""
-
-    key: KeyText | None = None
-    compatible: bool = Field(False, description="Also harmonic neighbours of the key, closest first")
+    @field_validator("max_bpm", "max_duration")
+    @classmethod
+    def _not_below_the_minimum(cls, value: float | None, info: ValidationInfo) -> float | None:
+        lower = info.data.get(str(info.field_name).replace("max_", "min_"))
+        if value is not None and lower is not None and value < lower:
+            raise ValueError(f"must not be below {lower}, which is asked for as the minimum")
+        return value
 
 
 class KeyQuery(StemFilter):
@@ -109,5 +100,13 @@ class KeyQuery(StemFilter):
     compatible: bool = Field(False, description="Also harmonic neighbours of the key, closest first")
 
 
-class StemQuery(BpmQuery):
+class StemQuery(KeyQuery):
     """Parameters of GET /api/stems."""
+
+    key: KeyText | None = None
+
+
+class BpmQuery(StemQuery):
+    """Parameters of GET /api/stems/bpm."""
+
+    sort: Sort | None = Sort.BPM

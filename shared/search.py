@@ -61,7 +61,7 @@ class Search:
 
     async def stems(self, query: StemFilter, key: MusicalKey | None = None) -> Page[StemItem]:
         """Return a page of stems; `key` is what the route names, else the query's own."""
-        if isinstance(query, BpmQuery):
+        if isinstance(query, StemQuery):
             key = key or query.key
         ranges = tempo_ranges(query)
         sort = query.sort or (Sort.KEY if key else Sort.BPM if ranges else Sort.CREATED_AT)
@@ -116,7 +116,7 @@ def _partitions(
 ) -> Sequence[str] | Series:
     """Return the narrowest partitions that hold the answer in the order wanted."""
     if key:
-        is_wide = isinstance(query, BpmQuery | KeyQuery) and query.compatible
+        is_wide = isinstance(query, KeyQuery) and query.compatible
         return [key_partition(each.name) for each in (key.compatible_keys() if is_wide else [key])]
     if sort is Sort.KEY:
         return [*(key_partition(each.name) for each in all_keys()), key_partition(None)]
