@@ -3,7 +3,7 @@
 import uuid
 from datetime import timedelta
 
-from functions.answers import NO_STORE, Answer
+from functions.answers import NO_STORE, Answer, Redirect
 from functions.http import Api
 from functions.requests import Id
 from functions.roles import Role
@@ -52,6 +52,11 @@ def add_routes(api: Api, services: Services) -> None:
     async def delete_audio(audio_file_id: Id, if_match: str | None) -> None:
         """Delete an audio file with its stems, blobs and jobs; repeating it is no error."""
         await services.workflow.delete_audio(audio_file_id, if_match)
+
+    @api.get("api/audio/{id:guid}/artwork", role=Role.READ)
+    async def get_artwork(audio_file_id: Id) -> Redirect:
+        """Fetch the picture of the file's tags."""
+        return Redirect(await services.library.artwork_url(audio_file_id))
 
     @api.post(
         "api/audio/{id:guid}/reanalyse",

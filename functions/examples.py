@@ -104,6 +104,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "title": "My song",
         "artist": "The Founders",
         "album": None,
+        "artworkUri": f"{STORAGE}/{SONG_ID}/stems/{JOB_ID}/1/artwork.jpg",
         "createdAt": f"{DAY}T15:08:50Z",
         "uploadedAt": f"{DAY}T15:08:50Z",
         "analysisStatus": "Completed",
@@ -180,6 +181,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "deletionsFinished": 0,
         "indexed": 0,
     },
+    "Notation": {"notes": [{"onset": 0.51, "offset": 0.98, "pitch": 37, "velocity": 96, "confidence": 0.8}]},
+    "RepairReport": {"checked": 200, "records": 0, "counts": 0, "sums": 0, "projections": 0, "busy": 0},
     "Purged": {"purged": 3},
     "Health": {
         "status": "healthy",

@@ -8,6 +8,7 @@ and no more.
 
 import logging
 import re
+import types
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
@@ -89,6 +90,8 @@ class Route:
         self.wants_client = "client" in hints
         self.problems, self.headers, self.media_type = problems, headers or {}, media_type
         answer = hints["return"]
+        if typing.get_origin(answer) is types.UnionType:  # of content, or a redirect to it
+            (answer,) = (each for each in typing.get_args(answer) if each is not Redirect)
         if typing.get_origin(answer) is Answer:
             (answer,) = typing.get_args(answer)
         self.kind = typing.get_origin(answer) or answer

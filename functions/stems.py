@@ -5,7 +5,8 @@ from functions.http import Api
 from functions.requests import Id
 from functions.roles import Role
 from functions.services import Services
-from functions.views import StemAnalysis
+from functions.views import Notation, NotationQuery, RepairQuery, StemAnalysis
+from shared.library_repair import RepairReport
 from shared.library_statistics import LibraryStats
 from shared.models import Stem, StemItem, Stored
 from shared.queries import BpmQuery, KeyQuery, KeyText, Page, StemQuery
@@ -38,6 +39,15 @@ def add_routes(api: Api, services: Services) -> None:
         """Sum up the library: totals, by type, key, status and tempo, and how it grows."""
         return await services.library_statistics.sum_up(services.clock().date())
 
+    @api.post("api/stems/stats/repair", role=Role.WRITE)
+    async def repair_library(query: RepairQuery) -> Page[RepairReport]:
+        """Compare lists and statistics with the library, and correct what differs: one bounded step of it.
+
+        Go on with `nextLink` (a POST as well) until it is missing.
+        """
+        report, following = await services.repair.step(query.page_token)
+        return Page([report], following)
+
     @api.get("api/stems/{id:guid}", role=Role.READ)
     async def get_stem(stem_id: Id) -> Stored[Stem]:
         """Read a stem with all that was measured."""
@@ -52,6 +62,17 @@ def add_routes(api: Api, services: Services) -> None:
     async def get_analysis(stem_id: Id) -> StemAnalysis:
         """Read beats, chords, sections and notation of a stem as native JSON."""
         return StemAnalysis.model_validate(await services.stems.get_analysis(stem_id))
+
+    @api.get(
+        "api/stems/{id:guid}/notation",
+        role=Role.READ,
+        statuses={200: "The notation as JSON", 302: "To a short-lived URL of the file"},
+    )
+    async def get_notation(stem_id: Id, query: NotationQuery) -> Notation | Redirect:
+        """Read the transcription of a stem as JSON, or fetch it as a file; the 404 says why there is none."""
+        if query.format == "json":
+            return Notation(await services.stems.notation_of(stem_id))
+        return Redirect(await services.stems.notation_url(stem_id, query.format))
 
     @api.get("api/stems/{id:guid}/download", role=Role.READ)
     async def download_stem(stem_id: Id) -> Redirect:

@@ -2,10 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, RootModel
 
 from shared.models import JobStatus, WireModel
-from shared.queries import PageQuery
 
 Structure = list[Any] | dict[str, Any] | None
 
@@ -46,8 +45,10 @@ class CleanupQuery(WireModel):
     days_old: int | None = Field(None, ge=0, le=3650, description="Since the end; by default the retention")
 
 
-class RepairQuery(PageQuery):
-    """Parameters of the recount."""
+class RepairQuery(WireModel):
+    """Parameters of the repair."""
+
+    page_token: str | None = Field(None, max_length=4000, description="As it stands in `nextLink`")
 
 
 class StemAnalysis(WireModel):
@@ -61,6 +62,10 @@ class StemAnalysis(WireModel):
     notation_data: Structure = Field(
         description="`{notes: [{onset, offset, pitch | drum, velocity, confidence}]}`, pitches are MIDI's"
     )
+
+
+class Notation(RootModel[list[Any] | dict[str, Any]]):
+    """The transcription of a stem: `notes`, and what the worker says besides."""
 
 
 class Lease(WireModel):

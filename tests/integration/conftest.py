@@ -14,6 +14,7 @@ from local.cosmos.auth import EMULATOR_KEY as COSMOS_KEY
 from local.process import Program, free_port
 from local.resources import SERVICE_BUS_FILE, create_blob_container, create_cosmos_containers
 from shared.settings import AppSettings
+from tests.conftest import Cloud, start_cloud
 
 
 @dataclass
@@ -60,6 +61,15 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppSettings]:
     )
     for program in programs:
         program.kill()
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The app with roles on, as in Azure behind platform authentication, and without a worker."""
+    env = {"AUTH_MODE": "roles", "ALLOWED_ORIGINS": "https://music.example", "MAX_UPLOAD_MB": "20"}
+    cloud = start_cloud(tmp_path_factory.mktemp("guarded"), "--no-worker", env=env)
+    yield cloud
+    cloud.program.stop(grace=30)
 
 
 @pytest.fixture
