@@ -9,13 +9,13 @@ from shared.paging import Cursor, Selection, Series, walk
 from shared.queries import (
     MAX_BPM,
     AudioQuery,
-    BpmQuery,
     JobQuery,
     KeyQuery,
     Page,
     PageQuery,
     Sort,
     StemFilter,
+    StemQuery,
 )
 from shared.storage.cosmos import record_of
 from shared.storage.search_index import (
