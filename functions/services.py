@@ -88,7 +88,9 @@ class Services:
             blobs=blobs,
             clock=clock,
         )
-        workflow = AnalysisWorkflow(jobs=jobs, library=library, stems=stems, blobs=blobs)
+        workflow = AnalysisWorkflow(
+            jobs=jobs, library=library, stems=stems, blobs=blobs, max_upload_mb=settings.max_upload_mb
+        )
         sweeps = Sweeps(
             jobs=job_store,
             library=library_store,

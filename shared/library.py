@@ -53,8 +53,10 @@ class StemLibrary:
         stored = await self._store.read_audio(audio_file_id)
         return stored.record if stored else None
 
-    async def register_upload(self, upload: ids.UploadName, blob: BlobProperties) -> AudioFile | None:
-        """Note an upload as work to do; None if this very version was analysed already.
+    async def register_upload(
+        self, upload: ids.UploadName, blob: BlobProperties, *, refusal: str | None = None
+    ) -> AudioFile | None:
+        """Note an upload as work to do, or as refused; None if this very version was dealt with already.
 
         This memory outlives the job, so that a late duplicate of the blob's event does no work. A new version
         keeps what is known of the older one until its own analysis has completed.
@@ -71,9 +73,9 @@ class StemLibrary:
             "size_bytes": blob.size_bytes,
             "etag": blob.etag,
             "uploaded_at": blob.last_modified,
-            "analysis_status": AnalysisStatus.PENDING,
-            "error": None,
-            "job_id": _job_id(upload.audio_file_id, blob.etag),
+            "analysis_status": AnalysisStatus.REJECTED if refusal else AnalysisStatus.PENDING,
+            "error": refusal,
+            "job_id": None if refusal else _job_id(upload.audio_file_id, blob.etag),
         }
         while True:
             known = await self._store.read_audio(upload.audio_file_id)
@@ -162,6 +164,8 @@ class StemLibrary:
         stems = await self._store.stems(job.audio_file_id)
         used = {stored.structures_blob for stored in stems}
         used |= {self._blobs.name_of(stored.stem.blob_uri) for stored in stems}
+        if audio and audio.record.artwork_uri:
+            used.add(self._blobs.name_of(audio.record.artwork_uri))
         for folder in folders:
             await self._blobs.delete_all(folder, but=used)
 

@@ -9,10 +9,9 @@ from shared.effects import effect
 from shared.errors import (
     AlreadyExistsError,
     ChangedMeanwhileError,
-    FieldFault,
-    InvalidInputError,
     NotFoundError,
 )
+from shared.file_names import stem_file_name
 from shared.job_ports import Clock
 from shared.library import DOWNLOAD_VALID, StemLibrary
 from shared.library_index import LibraryIndex
@@ -56,7 +55,11 @@ class Stems:
             If `blobUri` is no blob of this song's stems in this deployment's storage.
         """
         song = (await self._library.get_audio(write.audio_file_id)).record
-        self._check_place(write)
+        folder = f"{write.audio_file_id}/stems/"
+        if write.job_id is not None:
+            folder = ids.stems_folder(write.audio_file_id, write.job_id)
+        file_names = (f"{write.type.lower()}.wav",)
+        self._blobs.check_place(write.blob_uri, field="blobUri", folder=folder, file_names=file_names)
         structures = {name: getattr(write, name) for name in STRUCTURE_FIELDS}
         blob = None
         if any(text is not None for text in structures.values()):
@@ -82,18 +85,6 @@ class Stems:
             except (AlreadyExistsError, ChangedMeanwhileError):
                 continue
             return stem.model_copy(update=structures), known is None
-
-    def _check_place(self, write: StemWrite) -> None:
-        folder = f"{write.audio_file_id}/stems/"
-        if write.job_id is not None:
-            folder = ids.stems_folder(write.audio_file_id, write.job_id)
-        file_name = f"{write.type.lower()}.wav"
-        name = self._blobs.name_of(write.blob_uri) or ""
-        if not (name.startswith(folder) and name.endswith(f"/{file_name}")):
-            fault = FieldFault(
-                field="blobUri", message=f"must be a {file_name} below {folder} in this deployment's storage"
-            )
-            raise InvalidInputError("The stem's blob is not where this stem is kept.", faults=[fault])
 
     async def settle(self, audio_file_id: str) -> None:
         """Do what follows from changes of a song's records: in blobs, lists and statistics. Safe to repeat.
@@ -173,10 +164,8 @@ class Stems:
         blob_name = self._blobs.name_of(stem.blob_uri)
         assert blob_name is not None, "a stem lies in this deployment's storage"
         title = song.title or song.name.rsplit(".", 1)[0]
-        named = f"{song.artist} - {title}" if song.artist else title
-        return await self._blobs.download_url(
-            blob_name, file_name=f"{named} ({stem.type}).wav", valid=DOWNLOAD_VALID
-        )
+        file_name = stem_file_name(title=title, artist=song.artist, stem_type=stem.type)
+        return await self._blobs.download_url(blob_name, file_name=file_name, valid=DOWNLOAD_VALID)
 
     async def notation_of(self, stem_id: str) -> Any:
         """Return the stem's notation as native JSON.

@@ -27,12 +27,14 @@ class AnalysisWorkflow:
     library: StemLibrary
     stems: Stems
     blobs: AudioBlobs
+    max_upload_mb: int
 
     async def on_upload(self, blob_name: str) -> Job | None:
         """Turn a blob's arrival into the one job for this version of the file.
 
         Safe for events that come twice, late, out of order or for a blob that is gone: what counts is
-        the blob as it is now. Returns None where there is nothing to do.
+        the blob as it is now. One that is too large is refused here, whoever uploaded it: a signed URL can't
+        limit a size. Returns None where there is nothing to do.
         """
         upload = ids.parse_upload_name(blob_name)
         if upload is None:
@@ -40,8 +42,15 @@ class AnalysisWorkflow:
         blob = await self.blobs.properties(blob_name)
         if blob is None:
             return None
-        audio = await self.library.register_upload(upload, blob)
-        return await self._begin(audio, blob_name) if audio else None
+        is_too_large = blob.size_bytes > self.max_upload_mb * 1024**2
+        refusal = f"The file is larger than {self.max_upload_mb} MB." if is_too_large else None
+        audio = await self.library.register_upload(upload, blob, refusal=refusal)
+        if audio is None:
+            return None
+        if refusal:
+            await self._cancel_others(audio)
+            return None
+        return await self._begin(audio, blob_name)
 
     async def on_lost_upload(self, blob_name: str, etag: str) -> bool:
         """Do what this blob's event should have done; return whether the event had been lost."""
@@ -97,7 +106,19 @@ class AnalysisWorkflow:
         return await self.stems.save(write)
 
     async def complete(self, job_id: str, completion: Completion) -> Job:
-        """End the job, and put its result into the library."""
+        """End the job, and put its result into the library.
+
+        Raises
+        ------
+        InvalidInputError
+            If `artworkUri` is no blob of this job, or `unchanged` is claimed of bytes that are not known.
+        """
+        if completion.artwork_uri is not None:
+            job = (await self.jobs.get(job_id)).record
+            folder = ids.stems_folder(job.audio_file_id, job_id)
+            self.blobs.check_place(
+                completion.artwork_uri, field="artworkUri", folder=folder, file_names=ids.ARTWORK_NAMES
+            )
         if completion.unchanged:
             known = (await self.jobs.get(job_id)).record.known_content_hash
             if known != completion.content_hash:
@@ -197,9 +218,12 @@ class AnalysisWorkflow:
 
     async def _begin(self, audio: AudioFile, blob_name: str) -> Job:
         """Cancel what else is at work on this file, then make and queue the job of its present version."""
+        await self._cancel_others(audio)
+        stored = await self.jobs.ensure(audio, blob_name=blob_name, analysis_version=ANALYSIS_VERSION)
+        return await self.settle(stored)
+
+    async def _cancel_others(self, audio: AudioFile) -> None:
         for job_id in await self.jobs.at_work_on(audio.id):
             if job_id != audio.job_id:
                 with contextlib.suppress(NotFoundError, TransitionRefusedError):  # it has just ended
                     await self.cancel(job_id)
-        stored = await self.jobs.ensure(audio, blob_name=blob_name, analysis_version=ANALYSIS_VERSION)
-        return await self.settle(stored)

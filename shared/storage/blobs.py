@@ -5,7 +5,7 @@ import contextlib
 import gzip
 import hashlib
 import json
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import BlobSasPermissions, ContentSettings, UserDelegationKey, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
+from shared.errors import FieldFault, InvalidInputError
 from shared.file_names import content_disposition
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -119,6 +120,20 @@ class AudioBlobs:
         if not name.startswith(folder) or any(part in ("", ".", "..") for part in name[1:].split("/")):
             return None
         return name.removeprefix(folder)
+
+    def check_place(self, uri: str, *, field: str, folder: str, file_names: Sequence[str]) -> None:
+        """Refuse the URI of a field that is none of these files below this folder of the container.
+
+        Raises
+        ------
+        InvalidInputError
+            Naming the field.
+        """
+        name = self.name_of(uri) or ""
+        if not name.startswith(folder) or name.rpartition("/")[2] not in file_names:
+            places = f"{' or '.join(file_names)} below {folder} in this deployment's storage"
+            fault = FieldFault(field=field, message=f"must be {places}")
+            raise InvalidInputError("The blob is not where such a blob is kept.", faults=[fault])
 
     async def upload_url(self, blob_name: str, *, valid: timedelta) -> tuple[str, datetime]:
         """Return a URL that may create exactly this blob, and when it expires."""

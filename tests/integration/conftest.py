@@ -57,6 +57,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppSettings]:
         "UseDevelopmentEmulator=true;",
         COSMOS_ENDPOINT=endpoint,
         COSMOS_KEY=COSMOS_KEY,
+        MAX_UPLOAD_MB=1,
         AUTH_MODE="off",
     )
     for program in programs:

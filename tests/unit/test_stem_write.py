@@ -110,6 +110,7 @@ def test_a_key_is_kept_under_its_canonical_name_with_its_code(key: Any):
         ({"separationModel": "x" * 301}, "separationModel"),
         ({"separatedAt": "2026-01-01T00:00:00"}, "separatedAt"),
         ({"blobUri": "https://" + "x" * 2048}, "blobUri"),
+        ({"blobUri": "https://x/\0"}, "blobUri"),
         ({"jobId": "job"}, "jobId"),
         ({"attempt": 0}, "attempt"),
         ({"unmeasured": {f"n{number}": "" for number in range(51)}}, "unmeasured"),
