@@ -13,6 +13,8 @@ from shared.models import AnalysisStatus, JobStatus, StemAnalysisStatus, StemTyp
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_BPM = 1000
+MAX_TOKEN = 4000
+"""Characters: servers take request lines of 8 kB."""
 
 Item = TypeVar("Item")
 
@@ -51,7 +53,7 @@ class PageQuery(WireModel):
     """Parameters of every list."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    page_token: str | None = Field(None, max_length=8000, description="As it stands in `nextLink`")
+    page_token: str | None = Field(None, max_length=MAX_TOKEN, description="As it stands in `nextLink`")
 
     def filters(self) -> dict[str, Any]:
         """Return what the list is narrowed by, under wire names: a page token is bound to this."""
