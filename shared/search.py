@@ -63,11 +63,12 @@ class Search:
         """Return a page of stems; `key` is what the route names, else the query's own."""
         if isinstance(query, StemQuery):
             key = key or query.key
+        keys = _key_names(query, key)
         ranges = tempo_ranges(query)
-        sort = query.sort or (Sort.KEY if key else Sort.BPM if ranges else Sort.CREATED_AT)
+        sort = query.sort or (Sort.KEY if keys else Sort.BPM if ranges else Sort.CREATED_AT)
         if sort is Sort.BPM and not ranges:
             ranges = [(0, MAX_BPM)]
-        conditions, parameters = _conditions(query, ranges)
+        conditions, parameters = _conditions(query, keys, ranges)
         by_date = sort is Sort.CREATED_AT
         selection = Selection(
             "createdAt" if by_date else "bpm",
@@ -75,7 +76,7 @@ class Search:
             conditions=conditions,
             parameters=parameters,
         )
-        partitions = _partitions(query, key, sort, ranges)
+        partitions = _partitions(query, keys, sort, ranges)
         bound = {**query.filters(), "key": key and key.name}
         return await self._page(partitions, selection, query, bound, StemItem)
 
@@ -111,23 +112,30 @@ def tempo_ranges(query: StemFilter) -> list[Range]:
     return merged
 
 
+def _key_names(query: StemFilter, key: MusicalKey | None) -> list[str]:
+    """Return the keys that fit, closest first; none where any does."""
+    if key is None:
+        return []
+    is_wide = isinstance(query, KeyQuery) and query.compatible
+    return [each.name for each in (key.compatible_keys() if is_wide else [key])]
+
+
 def _partitions(
-    query: StemFilter, key: MusicalKey | None, sort: Sort, ranges: list[Range]
+    query: StemFilter, keys: list[str], sort: Sort, ranges: list[Range]
 ) -> Sequence[str] | Series:
     """Return the narrowest partitions that hold the answer in the order wanted."""
-    if key:
-        is_wide = isinstance(query, KeyQuery) and query.compatible
-        return [key_partition(each.name) for each in (key.compatible_keys() if is_wide else [key])]
-    if sort is Sort.KEY:
-        return [*(key_partition(each.name) for each in all_keys()), key_partition(None)]
+    if sort is Sort.KEY and len(keys) != 1:
+        return [key_partition(each) for each in keys or [*(each.name for each in all_keys()), None]]
     if query.audio_file_id:
         return [song_partition(query.audio_file_id)]
+    if len(keys) == 1:
+        return [key_partition(keys[0])]
     if sort is Sort.BPM:
         return Series(TEMPOS, [(tempo_start(low), tempo_start(high)) for low, high in ranges])
     return Series(STEMS, descending=True)
 
 
-def _conditions(query: StemFilter, ranges: list[Range]) -> tuple[list[str], dict[str, Any]]:
+def _conditions(query: StemFilter, keys: list[str], ranges: list[Range]) -> tuple[list[str], dict[str, Any]]:
     compared = {
         "c.type = @type": query.type,
         "c.analysisStatus = @status": query.status,
@@ -136,8 +144,11 @@ def _conditions(query: StemFilter, ranges: list[Range]) -> tuple[list[str], dict
         "c.durationSeconds <= @longest": query.max_duration,
     }
     given = {condition: value for condition, value in compared.items() if value is not None}
-    parameters = {condition.partition("@")[2]: value for condition, value in given.items()}
+    parameters: dict[str, Any] = {condition.partition("@")[2]: value for condition, value in given.items()}
     conditions = list(given)
+    if keys:
+        conditions.append("ARRAY_CONTAINS(@keys, c.key)")
+        parameters["keys"] = keys
     if ranges:
         within = [f"(c.bpm >= @low{number} AND c.bpm <= @high{number})" for number in range(len(ranges))]
         conditions.append(f"({' OR '.join(within)})")

@@ -7,6 +7,7 @@ every change raises, and `places`, the partitions of the search index where proj
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from shared.models import AudioFile, Stem
 from shared.storage.cosmos import Document, record_of, wire_time
@@ -56,7 +57,7 @@ class Entry:
         """Whether lists and statistics may not show it as it is."""
         return "unindexedSince" in self.document or self.places != places_of(self)
 
-    @property
+    @cached_property
     def record(self) -> AudioFile | Stem:
         """The record."""
         if self.document["kind"] in (AUDIO, DELETED):
