@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from azure.storage.blob import BlobServiceClient, ContainerClient
+from mutagen.flac import FLAC, Picture
 
 from shared import ids
 from stem_library_client import StemLibraryClient
@@ -131,21 +132,17 @@ def test_a_file_dropped_into_the_container_is_analysed_too(
 def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     """Files that can't be taken, each with a part of the sentence that says why."""
     rng = np.random.default_rng(1)
-    text, empty, cut, long, large = (
-        folder / name for name in ("t.mp3", "e.wav", "c.flac", "l.flac", "x.wav")
-    )
+    text, empty, cut, long = (folder / name for name in ("t.mp3", "e.wav", "c.flac", "l.flac"))
     text.write_text("This is not music.")
     empty.touch()
     sf.write(cut, 0.1 * rng.standard_normal((10 * 44_100, 2)), 44_100)
     cut.write_bytes(cut.read_bytes()[:200_000])
     sf.write(long, np.zeros(8_000 * 301), 8_000)
-    large.write_bytes(b"RIFF" + bytes(21 * 1024**2))
     return {
         "not audio": (text, "not an audio file"),
         "empty": (empty, "empty"),
         "cut off": (cut, "cut off"),
         "too long": (long, "longer than 5 minutes"),
-        "too large": (large, "larger than 20 MB"),
     }
 
 
@@ -167,6 +164,39 @@ def test_bad_files_fail_with_a_sentence_and_the_worker_goes_on(
         assert (job["status"], job["errorMessage"]) == ("Failed", audio["error"])
         assert job["attempt"] == 1, "a file at fault is not tried again"
     assert settled(client, good)["analysisStatus"] == "Completed"
+
+
+def test_a_file_that_is_too_large_is_refused_as_it_arrives(
+    client: StemLibraryClient, container: ContainerClient
+):
+    song_id = str(uuid.uuid4())
+    container.upload_blob(f"{song_id}/large.wav", b"RIFF" + bytes(21 * 1024**2))
+    audio = settled(client, song_id)
+    assert (audio["analysisStatus"], audio["error"]) == ("Rejected", "The file is larger than 20 MB.")
+    assert audio["jobId"] is None
+
+
+def test_tags_and_artwork_come_into_the_library(
+    cloud: Cloud, client: StemLibraryClient, demo_song: Path, tmp_path: Path
+):
+    samples, rate = sf.read(demo_song)
+    song, picture = tmp_path / "track 01.flac", b"\x89PNG\r\n\x1a\n" + bytes(100)
+    sf.write(song, samples[: 4 * rate], rate)
+    tags = FLAC(song)
+    tags.update(title="Grüße", artist="Sängerin", album="Nº 5")
+    cover = Picture()
+    cover.type, cover.data = 3, picture
+    tags.add_picture(cover)
+    tags.save()
+    audio = settled(client, client.upload(song))
+    assert (audio["title"], audio["artist"], audio["album"]) == ("Grüße", "Sängerin", "Nº 5")
+    job = httpx.get(f"{cloud.api}/api/jobs/{audio['jobId']}")
+    assert job.status_code == 200, "whoever sees the job ended sees what it leaves"
+    artwork = httpx.get(f"{cloud.api}/api/audio/{audio['id']}/artwork", follow_redirects=True)
+    assert (artwork.content, artwork.headers["content-type"]) == (picture, "image/png")
+    stem = httpx.get(f"{cloud.api}/api/audio/{audio['id']}/stems").json()["value"][0]
+    saved = httpx.get(f"{cloud.api}/api/stems/{stem['id']}/download", follow_redirects=True)
+    assert "S%C3%A4ngerin%20-%20Gr%C3%BC%C3%9Fe%20%28Drums%29.wav" in saved.headers["content-disposition"]
 
 
 def test_stems_started_no_jobs_and_a_completed_job_is_gone_after_thirty_seconds(
