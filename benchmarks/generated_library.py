@@ -10,7 +10,7 @@ import math
 import random
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,18 +76,18 @@ class Song:
     stems: list[Stem]
 
 
-def songs(number: int, until: datetime, seed: int = 1) -> Iterator[Song]:
-    """Yield songs in the order in which they came; the library grows ever faster."""
-    chance = random.Random(seed)
+def songs(number: int, until: datetime) -> Iterator[Song]:
+    """Yield songs in the order in which they came, the same ones each time; the library grows ever faster."""
+    chance = random.Random(1)
     ages = sorted((1 - math.sqrt(chance.random()) for _ in range(number)), reverse=True)
     for age in ages:
         yield _song(chance, until - PERIOD * age)
 
 
-def write_library(folder: Path, library: Iterable[Song]) -> None:
-    """Write the library into the data folder of a stand-in that is started later."""
+def write_library(folder: Path, number: int, until: datetime) -> None:
+    """Write `songs(number, until)` into the data folder of a stand-in that is started later."""
     with ProcessPoolExecutor(1) as pool:  # the file is its process's alone, until that ends
-        pool.submit(_write, folder / "cosmos.sqlite", list(library)).result()
+        pool.submit(_write, folder / "cosmos.sqlite", number, until).result()
 
 
 def _song(chance: random.Random, created: datetime) -> Song:
@@ -174,7 +174,7 @@ def _stem(
     )
 
 
-def _write(file: Path, library: list[Song]) -> None:
+def _write(file: Path, number: int, until: datetime) -> None:
     """Write all that stands of the songs in any container."""
     file.parent.mkdir(parents=True, exist_ok=True)
     store = Store(file)
@@ -186,7 +186,7 @@ def _write(file: Path, library: list[Song]) -> None:
 
     listed: set[str] = set()
     sums: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    rest = iter(library)
+    rest = songs(number, until)
     while batch := list(itertools.islice(rest, SONGS_A_COMMIT)):
         with store.transaction():
             for song in batch:

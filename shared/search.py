@@ -125,7 +125,8 @@ def _partitions(
 ) -> Sequence[str] | Series:
     """Return the narrowest partitions that hold the answer in the order wanted."""
     if sort is Sort.KEY and len(keys) != 1:
-        return [key_partition(each) for each in keys or [*(each.name for each in all_keys()), None]]
+        every: list[str | None] = [*(each.name for each in all_keys()), None]
+        return [key_partition(each) for each in keys or every]
     if query.audio_file_id:
         return [song_partition(query.audio_file_id)]
     if len(keys) == 1:

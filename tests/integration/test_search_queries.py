@@ -75,9 +75,9 @@ class Library:
 
 
 @contextlib.contextmanager
-def stand_in(folder: Path, known: list[Song]) -> Iterator[str]:
-    """Have a stand-in hold the library; yield its endpoint."""
-    write_library(folder, known)
+def stand_in(folder: Path, number: int, until: datetime) -> Iterator[str]:
+    """Have a stand-in hold a library of so many songs; yield its endpoint."""
+    write_library(folder, number, until)
     port = free_port()
     program = Program.module("cosmos", "local.cosmos", "--port", str(port), "--data", str(folder))
     program.wait_ready()
@@ -87,9 +87,9 @@ def stand_in(folder: Path, known: list[Song]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Song]]]:
-    known = list(songs(SONGS, datetime.now(UTC)))
-    with stand_in(tmp_path_factory.mktemp("library"), known) as endpoint:
-        yield endpoint, known
+    now = datetime.now(UTC)
+    with stand_in(tmp_path_factory.mktemp("library"), SONGS, now) as endpoint:
+        yield endpoint, list(songs(SONGS, now))
 
 
 @pytest.fixture
@@ -202,9 +202,8 @@ async def test_a_stem_by_its_id_and_statistics_are_point_reads(library: Library)
 
 
 async def test_the_generated_library_is_as_the_app_would_have_written_it(tmp_path: Path):
-    known = list(songs(6, datetime.now(UTC)))
-    checked, token = 0, None
-    with stand_in(tmp_path, known) as endpoint:
+    number, checked, token = 6, 0, None
+    with stand_in(tmp_path, number, datetime.now(UTC)) as endpoint:
         database = CosmosDatabase(endpoint, EMULATOR_KEY)
         store, index, counters = (
             kind(database) for kind in (LibraryContainer, SearchIndexContainer, LibraryCounters)
@@ -216,7 +215,7 @@ async def test_the_generated_library_is_as_the_app_would_have_written_it(tmp_pat
             assert report == RepairReport(checked=report.checked), "there was something to correct"
             checked += report.checked
         await database.close()
-    assert checked > 5 * len(known)
+    assert checked > 5 * number
 
 
 @pytest.mark.parametrize("seed", range(40))
