@@ -38,6 +38,9 @@ KeyText = Annotated[
 ]
 
 
+PageToken = Annotated[str, Field(max_length=MAX_TOKEN, pattern="^[A-Za-z0-9_-]*$")]
+
+
 class Sort(StrEnum):
     """Orders of a stem search."""
 
@@ -53,7 +56,7 @@ class PageQuery(WireModel):
     """Parameters of every list."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    page_token: str | None = Field(None, max_length=MAX_TOKEN, description="As it stands in `nextLink`")
+    page_token: PageToken | None = Field(None, description="As it stands in `nextLink`")
 
     def filters(self) -> dict[str, Any]:
         """Return what the list is narrowed by, under wire names: a page token is bound to this."""
