@@ -11,8 +11,8 @@ from functions.services import Services
 from functions.views import Lease
 from shared.errors import ConflictError, NotFoundError
 from shared.job_states import SupersededError
-from shared.models import Job, Stem, StemWrite
-from shared.worker_contract import ClaimRequest, Completion, Failure, Heartbeat
+from shared.models import Job, Stem
+from shared.worker_contract import ClaimRequest, Completion, Failure, Heartbeat, StemWrite
 
 
 def add_routes(api: Api, services: Services) -> None:

@@ -9,36 +9,26 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.fields import (
-    Attempt,
     Bpm,
     Camelot,
-    Channels,
     Count,
     Decibels,
-    Guid,
     Hertz,
     JsonText,
     KeyName,
-    KeySpelling,
     Level,
     Loudness,
-    Name,
     Rate,
     Reasons,
-    SampleRate,
     Seconds,
-    Sentence,
     Share,
     TimeSignature,
     Tuning,
-    Uri,
-    Version,
 )
-from shared.keys import MusicalKey
 
 ANALYSIS_VERSION = 1
 """Raised whenever the analysis gives other results for the same bytes."""
@@ -189,43 +179,6 @@ class StemStructures(WireModel):
 
 class StemMeasures(StemValues, StemStructures):
     """All that the analysis says of one stem."""
-
-
-class StemWrite(StemMeasures):
-    """Body of POST /api/stems: what is said of one stem; what is not said is null."""
-
-    audio_file_id: Guid
-    type: StemType
-    blob_uri: Uri
-    key: KeySpelling | None = None
-    camelot: Camelot | None = Field(
-        None, validate_default=True, description="Follows from `key`; refused if it says another"
-    )
-    duration_seconds: Seconds | None = None
-    file_size_bytes: Count | None = None
-    sample_rate: SampleRate | None = None
-    channels: Channels | None = None
-    separated_at: AwareDatetime | None = None
-    separation_model: Name | None = Field(
-        None, description="Name and weights digest, as in `htdemucs@955717e8`"
-    )
-    analysis_version: Version = ANALYSIS_VERSION
-    analysis_status: StemAnalysisStatus = StemAnalysisStatus.COMPLETED
-    analysis_error: Sentence | None = None
-    analysed_at: AwareDatetime | None = None
-    job_id: Guid | None = Field(None, description="With `attempt`: refused unless this attempt still runs")
-    attempt: Attempt | None = None
-
-    @field_validator("camelot")
-    @classmethod
-    def _follows_from_key(cls, camelot: str | None, info: ValidationInfo) -> str | None:
-        if "key" not in info.data:
-            return camelot  # the key itself is at fault, which is said already
-        key = info.data["key"]
-        wanted = MusicalKey.parse(key).camelot if key else None
-        if camelot not in (None, wanted):
-            raise ValueError(f"{camelot} is not the code of key {key}" if key else "needs a key")
-        return wanted
 
 
 class StemIdentity(WireModel):

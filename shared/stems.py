@@ -15,10 +15,11 @@ from shared.file_names import stem_file_name
 from shared.job_ports import Clock
 from shared.library import DOWNLOAD_VALID, StemLibrary
 from shared.library_index import LibraryIndex
-from shared.models import ANALYSIS_VERSION, STRUCTURE_FIELDS, Stem, StemType, StemWrite, Stored
+from shared.models import ANALYSIS_VERSION, STRUCTURE_FIELDS, Stem, StemType, Stored
 from shared.storage.blobs import AudioBlobs
 from shared.storage.library import LibraryContainer, StemDocument
 from shared.storage.search_index import SearchIndexContainer
+from shared.worker_contract import StemWrite
 
 NOTATION_FILES = {"midi": ("midiUri", "mid"), "musicxml": ("musicXmlUri", "musicxml")}
 """Where the notation says that its files are, and their names' endings."""

@@ -2,10 +2,33 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, ValidationInfo, field_validator, model_validator
 
-from shared.fields import Attempt, Channels, Checkpoints, Name, Notes, SampleRate, Seconds, Sentence, Uri
-from shared.models import SongMusic, WireModel
+from shared.fields import (
+    Attempt,
+    Camelot,
+    Channels,
+    Checkpoints,
+    Count,
+    Guid,
+    KeySpelling,
+    Name,
+    Notes,
+    SampleRate,
+    Seconds,
+    Sentence,
+    Uri,
+    Version,
+)
+from shared.keys import MusicalKey
+from shared.models import (
+    ANALYSIS_VERSION,
+    SongMusic,
+    StemAnalysisStatus,
+    StemMeasures,
+    StemType,
+    WireModel,
+)
 
 
 class ClaimRequest(WireModel):
@@ -60,6 +83,43 @@ class Failure(WireModel):
         description="permanent: the file can't be taken; transient: try again later; "
         "released: the worker stops and gives the message and the attempt back"
     )
+
+
+class StemWrite(StemMeasures):
+    """Body of POST /api/stems: what is said of one stem; what is not said is null."""
+
+    audio_file_id: Guid
+    type: StemType
+    blob_uri: Uri
+    key: KeySpelling | None = None
+    camelot: Camelot | None = Field(
+        None, validate_default=True, description="Follows from `key`; refused if it says another"
+    )
+    duration_seconds: Seconds | None = None
+    file_size_bytes: Count | None = None
+    sample_rate: SampleRate | None = None
+    channels: Channels | None = None
+    separated_at: AwareDatetime | None = None
+    separation_model: Name | None = Field(
+        None, description="Name and weights digest, as in `htdemucs@955717e8`"
+    )
+    analysis_version: Version = ANALYSIS_VERSION
+    analysis_status: StemAnalysisStatus = StemAnalysisStatus.COMPLETED
+    analysis_error: Sentence | None = None
+    analysed_at: AwareDatetime | None = None
+    job_id: Guid | None = Field(None, description="With `attempt`: refused unless this attempt still runs")
+    attempt: Attempt | None = None
+
+    @field_validator("camelot")
+    @classmethod
+    def _follows_from_key(cls, camelot: str | None, info: ValidationInfo) -> str | None:
+        if "key" not in info.data:
+            return camelot  # the key itself is at fault, which is said already
+        key = info.data["key"]
+        wanted = MusicalKey.parse(key).camelot if key else None
+        if camelot not in (None, wanted):
+            raise ValueError(f"{camelot} is not the code of key {key}" if key else "needs a key")
+        return wanted
 
 
 class AnalysisMessage(WireModel):

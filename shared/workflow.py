@@ -13,10 +13,10 @@ from shared.errors import ChangedMeanwhileError, ConflictError, InvalidInputErro
 from shared.job_states import SupersededError, TransitionRefusedError
 from shared.jobs import JobService
 from shared.library import SETTLED, StemLibrary
-from shared.models import ANALYSIS_VERSION, AudioFile, Job, JobStatus, Stem, StemWrite, Stored
+from shared.models import ANALYSIS_VERSION, AudioFile, Job, JobStatus, Stem, Stored
 from shared.stems import Stems
 from shared.storage.blobs import AudioBlobs
-from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure
+from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, StemWrite
 
 
 @dataclass(frozen=True)

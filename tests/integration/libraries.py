@@ -8,8 +8,9 @@ from azure.storage.blob import ContainerClient
 
 from functions.services import Services
 from shared import ids
-from shared.models import Stem, StemType, StemWrite
+from shared.models import Stem, StemType
 from shared.storage.blobs import BlobProperties
+from shared.worker_contract import StemWrite
 
 
 async def add_song(services: Services, container: ContainerClient, song_id: str | None = None) -> str:

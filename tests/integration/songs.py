@@ -9,8 +9,17 @@ from azure.storage.blob import ContainerClient
 from functions.services import Services
 from shared import ids
 from shared.errors import StemLibraryError
-from shared.models import ANALYSIS_VERSION, Job, SongMusic, StemType, StemWrite
-from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion
+from shared.models import ANALYSIS_VERSION, Job, SongMusic, StemType
+from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, StemWrite
+
+
+def put(container: ContainerClient, name: str, content: bytes = b"sound") -> str:
+    container.upload_blob(name, content, overwrite=True)
+    return name
+
+
+def new_name(file_name: str = "song.wav") -> str:
+    return f"{uuid.uuid4()}/{file_name}"
 
 
 async def upload(services: Services, container: ContainerClient, name: str | None = None) -> Job:

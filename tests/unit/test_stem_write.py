@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.keys import all_keys
-from shared.models import StemStructures, StemWrite
+from shared.models import StemStructures
+from shared.worker_contract import StemWrite
 
 AUDIO_FILE_ID = "0b5c8a52-93c7-4c55-a07f-32d6d2f1c9aa"
 STRUCTURES = ("chordProgression", "beats", "sections", "notationData")
