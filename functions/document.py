@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from functions.answers import File
 from functions.examples import EXAMPLES, PARAMETERS
 from functions.http import Route
-from functions.requests import JSON_MEDIA_TYPE, UnsupportedMediaTypeError
+from functions.requests import IF_MATCH_PATTERN, JSON_MEDIA_TYPE, UnsupportedMediaTypeError
 from functions.roles import Role
 from functions.views import Problem
 from shared.errors import (
@@ -175,7 +175,7 @@ def _header_parameters(route: Route) -> list[Json]:
             "in": "header",
             "required": False,
             "description": about[name],
-            "schema": {"type": "string"},
+            "schema": {"type": "string", **({"pattern": IF_MATCH_PATTERN} if name == "If-Match" else {})},
         }
         for name, is_taken in names.items()
         if is_taken

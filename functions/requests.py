@@ -19,6 +19,7 @@ JSON_MEDIA_TYPE = "application/json"
 BODY_LIMIT = 8 * 1024**2
 """Bytes. The largest body is a stem with the notes of an hour of music."""
 MAX_PARAMETERS = 50
+IF_MATCH_PATTERN = r'^\*$|^(W/)?"[!#-~]*"$'
 
 Literal = tuple[re.Pattern[str], str]
 """How values of a type are written, and what to say of others."""
@@ -175,11 +176,11 @@ def read_if_match(req: func.HttpRequest) -> str | None:
     Raises
     ------
     InvalidInputError
-        If several are given.
+        If it is anything but one ETag.
     """
     tag = req.headers.get("If-Match", "*").strip()
-    if "," in tag:
-        fault = FieldFault(field="If-Match", message="must be a single ETag, or *")
+    if not re.fullmatch(IF_MATCH_PATTERN, tag):
+        fault = FieldFault(field="If-Match", message="must be a single ETag in its quotes, or *")
         raise InvalidInputError("If-Match can't be taken.", faults=[fault])
     return None if tag == "*" else tag
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, ConfigDict, Field, RootModel
 
 from shared.models import JobStatus, WireModel
+from shared.queries import PageToken
 
 Structure = list[Any] | dict[str, Any] | None
 
@@ -48,7 +49,7 @@ class CleanupQuery(WireModel):
 class RepairQuery(WireModel):
     """Parameters of the repair."""
 
-    page_token: str | None = Field(None, max_length=4000, description="As it stands in `nextLink`")
+    page_token: PageToken | None = Field(None, description="As it stands in `nextLink`")
 
 
 class StemAnalysis(WireModel):
