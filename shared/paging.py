@@ -88,7 +88,7 @@ class DocumentPage:
 
 @dataclass(frozen=True)
 class Series:
-    """Partitions `{name}:{start}` that a directory lists, in the order of their starts (days, tempos)."""
+    """Partitions `{name}:{start}` that a directory lists, in the order of their starts (months, tempos)."""
 
     name: str
     ranges: Sequence[tuple[str, str]] = (("", "~"),)

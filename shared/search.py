@@ -50,7 +50,7 @@ class Search:
         filters = query.filters()
         conditions = [f"c.{name} = @{name}" for name in filters]
         selection = Selection("createdAt", descending=True, conditions=conditions, parameters=filters)
-        return await self._page(Series(JOBS, descending=True), selection, query, filters, JobSummary)
+        return await self._page([JOBS], selection, query, filters, JobSummary)
 
     async def songs(self, query: AudioQuery) -> Page[AudioFile]:
         """Return a page of audio files, newest first."""

@@ -14,8 +14,8 @@ from shared.storage.cosmos import Document, record_of, wire_time
 from shared.storage.search_index import (
     SONGS,
     STEMS,
-    day_partition,
     key_partition,
+    month_partition,
     song_partition,
     stem_partition,
     tempo_partition,
@@ -93,11 +93,11 @@ def places_of(entry: Entry) -> set[str]:
         return {stem_partition(entry.id)} if entry.document["kind"] == STEM else set()
     record = entry.record
     if isinstance(record, AudioFile):
-        return {day_partition(SONGS, record.created_at)}
+        return {month_partition(SONGS, record.created_at)}
     places = {
         stem_partition(record.id),
         song_partition(record.audio_file_id),
         key_partition(record.key),
-        day_partition(STEMS, record.created_at),
+        month_partition(STEMS, record.created_at),
     }
     return places if record.bpm is None else places | {tempo_partition(record.bpm)}

@@ -2,9 +2,9 @@
 
 | partition | holds | ordered by |
 |---|---|---|
-| `j:{day}` | jobs created on a day (UTC) | createdAt |
-| `a:{day}` | audio files that first came on a day | createdAt |
-| `s:{day}` | stems created on a day | createdAt |
+| `j:live` | the jobs that there are: few, since they are deleted soon after they end | createdAt |
+| `a:{month}` | audio files that first came in a month | createdAt |
+| `s:{month}` | stems created in a month | createdAt |
 | `k:{key}` | stems in a key, `k:unknown` for those without | bpm |
 | `b:{tempo}` | stems of a tempo, in steps of 5 bpm | bpm |
 | `f:{audioFileId}` | the stems of a song | bpm |
@@ -24,15 +24,16 @@ from shared.models import Job, JobSummary
 from shared.paging import Document, DocumentPage, Selection, Series, unusable_token
 from shared.storage.cosmos import Container, CosmosDatabase
 
-JOBS, SONGS, STEMS, TEMPOS = "j", "a", "s", "b"
+JOBS = "j:live"
+SONGS, STEMS, TEMPOS = "a", "s", "b"
 """Series of partitions, which a directory lists."""
 DIRECTORY = "p"
 BPM_STEP = 5
 
 
-def day_partition(list_name: str, moment: datetime) -> str:
+def month_partition(list_name: str, moment: datetime) -> str:
     """Return the partition of a list that a moment falls into."""
-    return f"{list_name}:{moment.astimezone(UTC):%Y-%m-%d}"
+    return f"{list_name}:{moment.astimezone(UTC):%Y-%m}"
 
 
 def key_partition(key: str | None) -> str:
@@ -63,7 +64,7 @@ def stem_partition(stem_id: str) -> str:
 def listing_of(partition: str) -> Document | None:
     """Return what a directory says of a partition; None if it is of no series."""
     list_name, _, start = partition.partition(":")
-    if list_name not in (JOBS, SONGS, STEMS, TEMPOS):
+    if list_name not in (SONGS, STEMS, TEMPOS):
         return None
     return {"id": partition, "pk": f"{DIRECTORY}:{list_name}", "start": start}
 
@@ -103,11 +104,11 @@ class SearchIndexContainer(Container):
             created_at=job.created_at,
             completed_at=job.completed_at,
         )
-        await self.put(day_partition(JOBS, job.created_at), summary.to_wire())
+        await self.put(JOBS, summary.to_wire())
 
     async def remove_job(self, job: Job) -> None:
         """Take the job off the lists; a missing one is no error."""
-        await self._delete(job.id, day_partition(JOBS, job.created_at))
+        await self._delete(job.id, JOBS)
 
     async def find_stem(self, stem_id: str) -> str | None:
         """Return the id of the audio file that the stem belongs to, or None."""
@@ -151,7 +152,7 @@ class SearchIndexContainer(Container):
         found = [
             (str(document["id"]), str(document["pk"]), str(document.get("audioFileId", document["id"])))
             for document in documents
-            if document["pk"].partition(":")[0] not in (JOBS, DIRECTORY)
+            if document["pk"] != JOBS and not document["pk"].startswith(f"{DIRECTORY}:")
         ]
         return found, after
 

@@ -175,7 +175,7 @@ def assert_lean(requests: Requests, returned: int) -> None:
         assert request.partition
     directories = [request for request in requests if request.partition.startswith('["p:')]
     read = sum(request.documents for request in requests if request not in directories)
-    assert read <= max(2 * returned, 1)
+    assert read <= 2 * returned
     assert len(directories) <= 3
 
 

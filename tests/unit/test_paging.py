@@ -8,7 +8,7 @@ QUERY = {"status": "Failed"}
 
 @pytest.mark.parametrize("continuation", [None, "opaque+/=of the database"])
 def test_a_token_leads_back_to_its_cursor(continuation: str | None):
-    cursor = Cursor("j:2026-11-24", continuation)
+    cursor = Cursor("s:2026-11", continuation)
     token = cursor.to_token(QUERY)
     assert token.replace("-", "").replace("_", "").isalnum()
     assert Cursor.from_token(token, QUERY) == cursor
@@ -16,7 +16,7 @@ def test_a_token_leads_back_to_its_cursor(continuation: str | None):
 
 @pytest.mark.parametrize("query", [{}, {"status": "Completed"}, {"status": "Failed", "audioFileId": "x"}])
 def test_a_token_is_bound_to_its_query(query: dict[str, str]):
-    token = Cursor("j:2026-11-24").to_token(QUERY)
+    token = Cursor("s:2026-11").to_token(QUERY)
     with pytest.raises(InvalidInputError) as refused:
         Cursor.from_token(token, query)
     assert refused.value.faults[0].field == "pageToken"
