@@ -35,7 +35,7 @@ bench: $(READY)
 setup: $(READY)
 
 .venv/.ready: requirements.txt gpu_worker/requirements.txt local/requirements.txt tests/requirements.txt \
-		gpu_worker/separation/preview/requirements.txt gpu_worker/install.sh
+		gpu_worker/separation/preview/requirements.txt gpu_worker/install.sh pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Stem Library needs Python 3.11 or newer (PYTHON=path/to/python3.11)."; exit 1; }
 	@$(PYTHON) -m venv .venv \
@@ -43,7 +43,7 @@ setup: $(READY)
 	@echo "Setting up .venv: PyTorch, Demucs, librosa and the Azure SDKs (some minutes, once)"
 	@gpu_worker/install.sh $(BIN)/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r local/requirements.txt \
-		-r tests/requirements.txt -r gpu_worker/separation/preview/requirements.txt \
+		-r tests/requirements.txt -r gpu_worker/separation/preview/requirements.txt -e . \
 		|| { echo "Set-up failed: it needs PyPI, and on machines without a wheel of qpid-proton a C compiler."; exit 1; }
 	@touch $@
 

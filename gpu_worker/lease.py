@@ -7,6 +7,7 @@ from types import TracebackType
 import httpx
 
 from stem_library_client import ApiError, StemLibraryClient
+from stem_library_client.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Lease:
     ):
         self._client = client
         self._job_id = job_id
-        self._identity = {"attempt": attempt, "workerId": worker_id}
+        self._attempt, self._worker_id = attempt, worker_id
         self._interval = interval
         self._step = "Starting"
         self._progress = 0
@@ -59,10 +60,11 @@ class Lease:
     def _beat(self) -> None:
         while not self._ended.is_set():
             self._news.clear()
-            beat = {**self._identity, "step": self._step, "progress": self._progress}
-            self._beaten = self._progress
+            step, progress = self._step, self._progress
+            self._beaten = progress
+            beat = Heartbeat(attempt=self._attempt, worker_id=self._worker_id, step=step, progress=progress)
             try:
-                self._client.heartbeat(self._job_id, beat)
+                self._client.beat_job(self._job_id, beat)
             except ApiError as error:
                 logger.warning("Heartbeat of job %s refused: %s", self._job_id, error)
                 self.refused = error.status in (404, 409)

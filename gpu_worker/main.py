@@ -24,10 +24,10 @@ from gpu_worker.pipeline import Pipeline
 from gpu_worker.settings import WorkerSettings, load_settings
 from gpu_worker.songs import SongStorage
 from shared.effects import effect
-from shared.models import Job
 from shared.settings import SettingsError
 from shared.worker_contract import AnalysisMessage
 from stem_library_client import ApiError, StemLibraryClient
+from stem_library_client.models import ClaimRequest, Failure, Job, Kind
 
 logger = logging.getLogger("gpu_worker")
 
@@ -148,16 +148,15 @@ class Worker:
         """Work on a message's job; return whether the message is done with."""
         try:
             with effect("job claimed"):
-                claimed = self._client.claim(
-                    message.job_id, attempt=message.attempt, worker_id=self._pipeline.worker_id
-                )
+                claim = ClaimRequest(attempt=message.attempt, worker_id=self._pipeline.worker_id)
+                job = self._client.claim_job(message.job_id, claim)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise
             # Done, superseded, deleted, or busy: for a busy one the API has queued a message for later.
             logger.info("Job %s is not for this worker: %s", message.job_id, error)
             return True
-        return self._work(Job.model_validate(claimed))
+        return self._work(job)
 
     def _work(self, job: Job) -> bool:
         logger.info("Job %s: attempt %d of %s", job.id, job.attempt, job.blob_name)
@@ -172,11 +171,11 @@ class Worker:
             with lease:
                 self._pipeline.process(job, lease, lambda: lease.lost.is_set() or self._stopping.is_set())
         except UnsuitableAudioError as error:
-            return self._fail(job, "permanent", str(error))
+            return self._fail(job, Kind.PERMANENT, str(error))
         except CancelledError:
             if lease.lost.is_set():
                 return lease.refused
-            self._fail(job, "released", "The worker was shut down.")
+            self._fail(job, Kind.RELEASED, "The worker was shut down.")
             return False
         except ApiError as error:
             if error.status not in (404, 409):
@@ -185,19 +184,14 @@ class Worker:
             return True
         except (EngineError, AzureError, OSError) as error:
             logger.exception("Job %s failed for now", job.id)
-            return self._fail(job, "transient", f"The analysis failed: {error}"[:2000])
+            return self._fail(job, Kind.TRANSIENT, f"The analysis failed: {error}"[:2000])
         return True
 
-    def _fail(self, job: Job, kind: str, reason: str) -> bool:
+    def _fail(self, job: Job, kind: Kind, reason: str) -> bool:
         logger.warning("Job %s: %s", job.id, reason)
-        failure = {
-            "attempt": job.attempt,
-            "workerId": self._pipeline.worker_id,
-            "error": reason,
-            "kind": kind,
-        }
+        failure = Failure(attempt=job.attempt, worker_id=self._pipeline.worker_id, error=reason, kind=kind)
         try:
-            self._client.fail(job.id, failure)
+            self._client.fail_job(job.id, failure)
         except ApiError as error:
             if error.status not in (404, 409):
                 raise

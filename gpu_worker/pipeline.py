@@ -20,8 +20,9 @@ from gpu_worker.lease import Lease
 from gpu_worker.songs import SongStorage
 from gpu_worker.tags import read_tags
 from shared.effects import effect
-from shared.models import Job, StemType
+from shared.models import StemType
 from stem_library_client import ApiError, StemLibraryClient
+from stem_library_client.models import Completion, Heartbeat, Job, StemWrite
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Pipeline:
         with tempfile.TemporaryDirectory(prefix="stem-library-") as scratch:
             completion = _Attempt(self, job, lease, model, Path(scratch), should_stop).run()
         with effect("job completed"):
-            self.client.complete(job.id, completion)
+            self.client.complete_job(job.id, Completion.model_validate(completion))
         logger.info("Job %s completed with %s", job.id, model.model_label)
 
 
@@ -192,7 +193,8 @@ class _Attempt:
         started = time.monotonic()
         for number, (stem, path) in enumerate(paths.items(), start=1):
             with effect(f"{stem} saved"):
-                self.pipeline.client.save_stem(self._stem_body(separation, stem, path, analysed))
+                body = self._stem_body(separation, stem, path, analysed)
+                self.pipeline.client.save_stem(StemWrite.model_validate(body))
             self._report("Saving", number / len(paths))
         self.seconds["save"] = round(time.monotonic() - started, 3)
 
@@ -247,4 +249,5 @@ class _Attempt:
     def _note(self, finished: dict[str, str]) -> None:
         """Have the job remember what was finished; refused if the job is another's by now."""
         with effect(f"{'+'.join(finished)} noted"):
-            self.pipeline.client.heartbeat(self.job.id, {**self._identity, "checkpoints": finished})
+            beat = Heartbeat.model_validate({**self._identity, "checkpoints": finished})
+            self.pipeline.client.beat_job(self.job.id, beat)

@@ -13,7 +13,8 @@ from gpu_worker.checkpoints import StemBlob
 from gpu_worker.errors import UnsuitableAudioError
 from gpu_worker.settings import WorkerSettings
 from shared import ids
-from shared.models import Job, StemType
+from shared.models import StemType
+from stem_library_client.models import Job
 
 MIB = 1024**2
 PICTURE_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}

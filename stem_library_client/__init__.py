@@ -1,5 +1,6 @@
 """A client of the Stem Library's HTTP API; it imports nothing of the project."""
 
-from stem_library_client.client import ApiError, StemLibraryClient
+from stem_library_client.client import StemLibraryClient
+from stem_library_client.transport import ApiError, NotFoundError
 
-__all__ = ["ApiError", "StemLibraryClient"]
+__all__ = ["ApiError", "NotFoundError", "StemLibraryClient"]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from local.process import Program
-from stem_library_client import StemLibraryClient
+from stem_library_client import NotFoundError, StemLibraryClient
+from stem_library_client.model import Model
 
 ROOT = Path(__file__).parent.parent
 DEMO_TRUTH = ROOT / "demo" / "demo.json"
@@ -27,6 +28,19 @@ def wait_for(condition: Callable[[], Any], what: str, patience: float = PATIENCE
             return found
         time.sleep(0.1)
     raise AssertionError(f"{what} did not come within {patience} s")
+
+
+def wire(read: Callable[[str], Model], record_id: str) -> dict[str, Any] | None:
+    """Return a record as it is on the wire, or None where there is none."""
+    try:
+        return read(record_id).model_dump(mode="json")
+    except NotFoundError:
+        return None
+
+
+def stems_of(client: StemLibraryClient, audio_file_id: str) -> list[dict[str, Any]]:
+    """Return the stems of a song as they are on the wire."""
+    return [stem.model_dump(mode="json") for stem in client.get_stems_of_audio(audio_file_id)]
 
 
 @dataclass(frozen=True)

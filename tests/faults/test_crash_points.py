@@ -13,12 +13,15 @@ import soundfile as sf
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from shared.models import StemType
-from tests.conftest import wait_for
+from tests.conftest import stems_of, wait_for, wire
 from tests.faults.product import Product
 from tests.faults.workers import check_four_stems
 
 HOST_EFFECTS = (
     "upload noted",
+    "lists told",
+    "record counted",
+    "record settled",
     "job created",
     "library told Pending",
     "list told Pending",
@@ -90,19 +93,21 @@ def upload(container: ContainerClient, song: bytes) -> str:
 def check_completed_once(product: Product, container: ContainerClient, audio_file_id: str) -> None:
     def job_id() -> Any:
         try:
-            audio = product.client.audio(audio_file_id)
+            audio = wire(product.client.get_audio, audio_file_id)
         except httpx.TransportError:
             return None
         return audio and audio["analysisStatus"] == "Completed" and audio["jobId"]
 
     job = wait_for(job_id, "the completion")
-    wait_for(lambda: product.client.job(job) is None, "the deletion of the job")
+    wait_for(lambda: wire(product.client.get_job, job) is None, "the deletion of the job")
     outcome = httpx.get(f"{product.api}/api/jobs/{job}").json()
     assert outcome["outcome"] == "Completed"
     check_four_stems(product, {"id": job, "audioFileId": audio_file_id})
+    found = httpx.get(f"{product.api}/api/stems", params={"audioFileId": audio_file_id}).json()["value"]
+    assert sorted(item["type"] for item in found) == sorted(StemType)
     names = container.list_blob_names(name_starts_with=f"{audio_file_id}/")
     assert len([name for name in names if "/analysis/" in name]) <= len(StemType)
-    for stem in product.client.stems_of(audio_file_id)["value"]:
+    for stem in stems_of(product.client, audio_file_id):
         assert httpx.get(f"{product.api}/api/stems/{stem['id']}").status_code == 200
 
 
@@ -117,6 +122,9 @@ def test_a_function_app_that_dies_again_and_again(product: Product, container: C
     product.restart_host()
     for audio_file_id in songs:
         check_completed_once(product, container, audio_file_id)
+    stats = httpx.get(f"{product.api}/api/stems/stats").json()
+    assert stats["songsByStatus"]["Completed"] == len(songs)
+    assert stats["stems"] == len(StemType) * len(songs)
 
 
 def test_a_worker_that_dies_again_and_again(product: Product, container: ContainerClient, song: bytes):

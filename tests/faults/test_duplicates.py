@@ -14,9 +14,9 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from gpu_worker.lease import Lease
 from gpu_worker.main import Worker
 from gpu_worker.settings import WorkerSettings
-from shared.models import Job
 from shared.worker_contract import AnalysisMessage
 from stem_library_client import ApiError, StemLibraryClient
+from stem_library_client.models import ClaimRequest, Completion, Job
 from tests.faults.many import RESULT, Calls, take_messages, upload_songs
 from tests.faults.product import Product
 from tests.faults.workers import QUEUE, is_queue_empty
@@ -35,8 +35,9 @@ class Analyses:
     def process(self, job: Job, lease: Lease, should_stop: Callable[[], bool]) -> None:
         self.done.append((job.id, job.attempt))
         with pytest.raises(ApiError, match="Another worker holds this job"):
-            self._client.claim(job.id, attempt=job.attempt, worker_id="thief")
-        self._client.complete(job.id, {**RESULT, "attempt": job.attempt, "workerId": self.worker_id})
+            self._client.claim_job(job.id, ClaimRequest(attempt=job.attempt, worker_id="thief"))
+        completion = {**RESULT, "attempt": job.attempt, "workerId": self.worker_id}
+        self._client.complete_job(job.id, Completion.model_validate(completion))
 
 
 def work_until_empty(product: Product, worker_id: str) -> list[tuple[str, int]]:

@@ -21,7 +21,8 @@ from gpu_worker.settings import WorkerSettings
 from gpu_worker.songs import SongStorage
 from shared.models import Job, StemType
 from stem_library_client import ApiError
-from tests.conftest import wait_for
+from stem_library_client.models import ClaimRequest
+from tests.conftest import wait_for, wire
 from tests.faults.product import Product
 from tests.faults.workers import (
     blobs_of,
@@ -94,7 +95,7 @@ def test_a_cancel_frees_the_worker_and_a_retry_completes(product: Product, tmp_p
     assert (taken["id"], taken["workerId"]) == (waiting["id"], job["workerId"])
     wait_for_job(product, following, status="Completed")
     assert set(blobs_of(product, audio_file_id)) == {job["blobName"]}
-    assert product.client.job(job["id"])["status"] == "Cancelled"  # type: ignore[index]
+    assert wire(product.client.get_job, job["id"])["status"] == "Cancelled"  # type: ignore[index]
 
     assert httpx.post(f"{product.api}/api/jobs/{job['id']}/retry").json()["status"] == "Retrying"
     done = wait_for_job(product, audio_file_id, status="Completed")
@@ -142,7 +143,7 @@ def settings_of(product: Product) -> WorkerSettings:
 def test_a_stem_that_arrives_after_the_cancel_is_taken_back(product: Product, tmp_path: Path):
     audio_file_id = upload_noise(product, tmp_path, 1)
     pending = wait_for_job(product, audio_file_id, status="Pending")
-    claimed = product.client.claim(pending["id"], attempt=1, worker_id="w")
+    claimed = product.client.claim_job(pending["id"], ClaimRequest(attempt=1, worker_id="w"))
     storage = CancelledAmidUpload(product)
     pipeline = Pipeline(
         client=product.client,
@@ -153,6 +154,6 @@ def test_a_stem_that_arrives_after_the_cancel_is_taken_back(product: Product, tm
     )
     lease = Lease(product.client, job_id=pending["id"], attempt=1, worker_id="w", interval=1)
     with pytest.raises(ApiError, match="409"):
-        pipeline.process(Job.model_validate(claimed), lease, lambda: False)
+        pipeline.process(claimed, lease, lambda: False)
     assert storage.uploaded
     assert set(blobs_of(product, audio_file_id)) == {pending["blobName"]}

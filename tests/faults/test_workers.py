@@ -11,7 +11,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from shared.worker_contract import AnalysisMessage
-from tests.conftest import wait_for
+from tests.conftest import stems_of, wait_for, wire
 from tests.faults.product import SETTINGS, Product
 from tests.faults.workers import (
     QUEUE,
@@ -100,8 +100,8 @@ def test_a_zombie_changes_nothing_and_serves_on(product: Product, tmp_path: Path
     assert (done["attempt"], done["workerId"] != frozen["workerId"]) == (2, True)
 
     def state() -> tuple[object, ...]:
-        stems = product.client.stems_of(audio_file_id)
-        return product.client.job(done["id"]), stems, blobs_of(product, audio_file_id)
+        stems = stems_of(product.client, audio_file_id)
+        return wire(product.client.get_job, done["id"]), stems, blobs_of(product, audio_file_id)
 
     before = state()
     os.killpg(zombie.pid, signal.SIGCONT)

@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusClient
 from azure.storage.blob import BlobServiceClient
 
 from shared.models import StemType
-from tests.conftest import PATIENCE, wait_for
+from tests.conftest import PATIENCE, stems_of, wait_for, wire
 from tests.faults.product import Product
 
 QUEUE = "analysis-jobs"
@@ -27,8 +27,8 @@ def upload_noise(product: Product, folder: Path, seconds: float) -> str:
 
 
 def job_of(product: Product, audio_file_id: str) -> dict[str, Any] | None:
-    audio = product.client.audio(audio_file_id)
-    return product.client.job(audio["jobId"]) if audio and audio["jobId"] else None
+    audio = wire(product.client.get_audio, audio_file_id)
+    return wire(product.client.get_job, audio["jobId"]) if audio and audio["jobId"] else None
 
 
 def wait_for_job(
@@ -57,7 +57,7 @@ def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:
 
 def check_four_stems(product: Product, job: dict[str, Any]) -> None:
     """The song has its four stems, all of this job, and no other stem's blob."""
-    stems = product.client.stems_of(job["audioFileId"])["value"]
+    stems = stems_of(product.client, job["audioFileId"])
     assert [stem["type"] for stem in stems] == list(StemType)
     used = {stem["blobUri"].partition("/audio-files/")[2] for stem in stems}
     assert all(f"/{job['id']}/" in name for name in used)

@@ -17,7 +17,7 @@ from mutagen.flac import FLAC, Picture
 
 from shared import ids
 from stem_library_client import StemLibraryClient
-from tests.conftest import DEMO_TRUTH, Cloud, wait_for
+from tests.conftest import DEMO_TRUTH, Cloud, stems_of, wait_for, wire
 
 STEMS = ["Drums", "Bass", "Vocals", "Other"]
 METRICS = (
@@ -36,7 +36,7 @@ METRICS = (
 
 def settled(client: StemLibraryClient, audio_file_id: str) -> dict[str, Any]:
     def ended() -> dict[str, Any] | None:
-        audio = client.audio(audio_file_id)
+        audio = wire(client.get_audio, audio_file_id)
         is_over = audio and audio["analysisStatus"] in ("Completed", "Failed", "Rejected")
         return audio if is_over else None
 
@@ -54,8 +54,13 @@ def demo(client: StemLibraryClient, demo_song: Path) -> dict[str, Any]:
     """The demo song, analysed, with the moment when its end was seen."""
     audio = settled(client, client.upload(demo_song))
     assert audio["analysisStatus"] == "Completed", audio["error"]
-    stems = client.stems_of(audio["id"])["value"]
-    return {"audio": audio, "stems": stems, "job": client.job(audio["jobId"]), "seen": time.monotonic()}
+    stems = stems_of(client, audio["id"])
+    return {
+        "audio": audio,
+        "stems": stems,
+        "job": wire(client.get_job, audio["jobId"]),
+        "seen": time.monotonic(),
+    }
 
 
 def test_the_song_is_measured_as_its_truth_says(demo: dict[str, Any]):
@@ -126,7 +131,7 @@ def test_a_file_dropped_into_the_container_is_analysed_too(
     audio = settled(client, upload.audio_file_id)
     assert (audio["analysisStatus"], audio["name"]) == ("Completed", name)
     assert audio["durationSeconds"] == pytest.approx(8, abs=0.1)
-    assert [stem["type"] for stem in client.stems_of(audio["id"])["value"]] == STEMS
+    assert [stem["type"] for stem in stems_of(client, audio["id"])] == STEMS
 
 
 def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
@@ -159,7 +164,7 @@ def test_bad_files_fail_with_a_sentence_and_the_worker_goes_on(
         audio = settled(client, song_id)
         assert audio["analysisStatus"] == "Rejected"
         assert sentence in audio["error"]
-        job = client.job(audio["jobId"])
+        job = wire(client.get_job, audio["jobId"])
         assert job is not None
         assert (job["status"], job["errorMessage"]) == ("Failed", audio["error"])
         assert job["attempt"] == 1, "a file at fault is not tried again"
@@ -204,7 +209,7 @@ def test_stems_started_no_jobs_and_a_completed_job_is_gone_after_thirty_seconds(
 ):
     uploads_before = {name for name in container.list_blob_names() if ids.parse_upload_name(name)}
     audio = settled(client, client.upload(demo_song))
-    job = client.job(audio["jobId"])
+    job = wire(client.get_job, audio["jobId"])
     assert job is not None
 
     def gone() -> httpx.Response | None:
@@ -216,7 +221,7 @@ def test_stems_started_no_jobs_and_a_completed_job_is_gone_after_thirty_seconds(
     assert (outcome["outcome"], outcome["audioFileId"]) == ("Completed", audio["id"])
     kept = _seconds_between(outcome["completedAt"], outcome["deletedAt"])
     assert 30 <= kept < 35
-    assert client.stems_of(audio["id"])["value"], "the stems stay"
+    assert stems_of(client, audio["id"]), "the stems stay"
 
     uploads = {name for name in container.list_blob_names() if ids.parse_upload_name(name)}
     assert len(uploads) == len(uploads_before) + 1

@@ -13,7 +13,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from local.process import Program
 from stem_library_client import StemLibraryClient
-from tests.conftest import PATIENCE, Cloud, start_cloud, wait_for
+from tests.conftest import PATIENCE, Cloud, start_cloud, stems_of, wait_for, wire
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def start_worker(cloud: Cloud, **settings: str) -> Program:
 
 def job_in(api: StemLibraryClient, audio_file_id: str, **state: Any) -> Callable[[], dict[str, Any] | None]:
     def look() -> dict[str, Any] | None:
-        audio = api.audio(audio_file_id)
-        job = api.job(audio["jobId"]) if audio and audio["jobId"] else None
+        audio = wire(api.get_audio, audio_file_id)
+        job = wire(api.get_job, audio["jobId"]) if audio and audio["jobId"] else None
         return job if job and all(job[name] == value for name, value in state.items()) else None
 
     return look
@@ -63,7 +63,7 @@ def test_a_stopped_worker_gives_message_and_attempt_back(
     os.kill(first.pid, signal.SIGTERM)
     wait_for(lambda: first.return_code is not None, "the end of the worker")
     assert first.return_code == 0
-    job = api.job(api.audio(audio_file_id)["jobId"])  # type: ignore[index]
+    job = wire(api.get_job, wire(api.get_audio, audio_file_id)["jobId"])  # type: ignore[index]
     assert job is not None
     assert (job["status"], job["attempt"], job["retries"]) == ("Retrying", 1, 0)
 
@@ -71,7 +71,7 @@ def test_a_stopped_worker_gives_message_and_attempt_back(
     try:
         job = wait_for(job_in(api, audio_file_id, status="Completed"), "the completion")
         assert (job["attempt"], job["retries"]) == (2, 0)
-        assert len(api.stems_of(audio_file_id)["value"]) == 4
+        assert len(stems_of(api, audio_file_id)) == 4
     finally:
         second.stop()
 
