@@ -1,7 +1,8 @@
 """Libraries as two years of uploads would leave them, written as the Function app writes them.
 
-Documents, projections and counters come from the app's own functions; a stand-in's store takes them in bulk,
-since over the socket a song costs some 200 ms of requests.
+Documents, projections and counters come from the app's own functions (a test has the app's repair look for
+a difference). A stand-in's store takes them in bulk: over the socket 25,000 songs are 775,000 writes. There
+are no blobs, so nothing along a stem's time.
 """
 
 import itertools
@@ -209,8 +210,7 @@ def _write(file: Path, number: int, until: datetime) -> None:
 
 def _entries(song: Song) -> Iterator[Entry]:
     """Yield the song's documents as they are once lists and statistics show them."""
-    structures = f"{song.audio.id}/analysis/{song.audio.content_hash}.json.gz"
-    parts = [stem_document(StemDocument(stem, structures)) for stem in song.stems]
+    parts = [stem_document(StemDocument(stem, structures_blob=None)) for stem in song.stems]
     for document in [audio_document(song.audio), *parts]:
         settled = marked(document, None)
         del settled["unindexedSince"]
