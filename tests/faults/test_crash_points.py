@@ -11,6 +11,7 @@ import httpx
 import pytest
 import soundfile as sf
 from azure.storage.blob import BlobServiceClient, ContainerClient
+from mutagen.flac import FLAC, Picture
 
 from shared.models import StemType
 from tests.conftest import stems_of, wait_for, wire
@@ -45,6 +46,8 @@ HOST_EFFECTS = (
 WORKER_EFFECTS = (
     "job claimed",
     "song downloaded",
+    "artwork uploaded",
+    "tags noted",
     "separation noted",
     "Drums uploaded",
     "Drums noted",
@@ -76,10 +79,17 @@ def container(product: Product) -> Iterator[ContainerClient]:
 
 @pytest.fixture(scope="module")
 def song(demo_song: Path) -> bytes:
-    """Some seconds of the demo song, so that the crashes take the time and not the music."""
+    """Some seconds of the demo song, so that the crashes take the time and not the music, with artwork."""
     sound, rate = sf.read(demo_song, frames=4 * 44_100)
     file = io.BytesIO()
     sf.write(file, sound, rate, format="FLAC")
+    file.seek(0)
+    tags = FLAC(file)
+    artwork = Picture()
+    artwork.data = b"\x89PNG\r\n\x1a\n"
+    tags.add_picture(artwork)
+    file.seek(0)
+    tags.save(file)
     return file.getvalue()
 
 
@@ -102,6 +112,7 @@ def check_completed_once(product: Product, container: ContainerClient, audio_fil
     wait_for(lambda: wire(product.client.get_job, job) is None, "the deletion of the job")
     outcome = httpx.get(f"{product.api}/api/jobs/{job}").json()
     assert outcome["outcome"] == "Completed"
+    assert httpx.get(f"{product.api}/api/audio/{audio_file_id}/artwork").status_code == 302
     check_four_stems(product, {"id": job, "audioFileId": audio_file_id})
     found = httpx.get(f"{product.api}/api/stems", params={"audioFileId": audio_file_id}).json()["value"]
     assert sorted(item["type"] for item in found) == sorted(StemType)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import soundfile as sf
 from azure.servicebus import ServiceBusClient
@@ -56,10 +57,12 @@ def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:
 
 
 def check_four_stems(product: Product, job: dict[str, Any]) -> None:
-    """The song has its four stems, all of this job, and no other stem's blob."""
+    """The song has its four stems, all of this job, its artwork if it has any, and no other blob of a job."""
     stems = stems_of(product.client, job["audioFileId"])
     assert [stem["type"] for stem in stems] == list(StemType)
     used = {stem["blobUri"].partition("/audio-files/")[2] for stem in stems}
+    artwork = httpx.get(f"{product.api}/api/audio/{job['audioFileId']}").json()["artworkUri"]
+    used |= {uri.partition("/audio-files/")[2] for uri in [artwork] if uri}
     assert all(f"/{job['id']}/" in name for name in used)
     assert {name for name in blobs_of(product, job["audioFileId"]) if "/stems/" in name} == used
 
