@@ -65,12 +65,15 @@ async def _state(ping: Awaitable[None]) -> str:
 
 def add_routes(api: Api, services: Services) -> None:
     """Add the routes that anyone may call."""
-    policy = content_security_policy(services.settings)
+
+    @cache
+    def policy() -> str:
+        return content_security_policy(services.settings)
 
     @api.get("/", role=None)
     async def page() -> Answer[File]:
         """Serve the web page."""
-        return Answer(web_file("index.html"), headers={"Content-Security-Policy": policy})
+        return Answer(web_file("index.html"), headers={"Content-Security-Policy": policy()})
 
     @api.get("web/{file}", role=None)
     async def get_web_file(name: str) -> File:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,35 +20,50 @@ SDKS = (
     "azure.servicebus.aio",
     "azure.storage.blob.aio",
 )
-MEASURE = """
+MEASURE = f"""
 import json, sys, time
-begin = time.perf_counter()
-import {modules}
-print(json.dumps([time.perf_counter() - begin, sorted(sys.modules)]))
+begin = time.process_time()
+import {", ".join(SDKS)}
+sdks = time.process_time() - begin
+import function_app
+print(json.dumps([sdks, time.process_time() - begin, sorted(sys.modules)]))
 """
 
 
-def measure(*modules: str) -> tuple[float, list[str]]:
+def measure() -> tuple[float, float, list[str]]:
+    """Processor time for the SDKs, and for them and the app, in one process; and what is imported."""
     settings = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE.format(modules=", ".join(modules))],
+        [sys.executable, "-c", MEASURE],
         cwd=ROOT,
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    seconds, imported = json.loads(done.stdout)
-    return seconds, imported
+    sdks, app, imported = json.loads(done.stdout)
+    return sdks, app, imported
 
 
 def test_importing_the_app_takes_little_longer_than_importing_the_sdks():
-    # One after the other, so that both meet the same machine; the best of each is the least disturbed.
-    rounds = [(measure("function_app"), measure(*SDKS)) for _ in range(ROUNDS)]
-    app = min(seconds for (seconds, _), _ in rounds)
-    sdks = min(seconds for _, (seconds, _) in rounds)
-    assert app <= BAR * sdks, f"{app:.2f} s for the app, {sdks:.2f} s for the SDKs alone"
-    imported = {name.partition(".")[0] for name in rounds[0][0][1]}
-    assert imported.isdisjoint({"torch", "numpy", "librosa", "scipy"})
-    assert set(SDKS) <= set(rounds[0][0][1]), "what is compared with is what the app uses"
-    assert "functions.document" not in rounds[0][0][1], "the API document is made at first request"
+    rounds = [measure() for _ in range(ROUNDS)]
+    ratios = [app / sdks for sdks, app, _ in rounds]
+    assert min(ratios) <= BAR, f"the app takes {ratios} times as long as the SDKs alone"
+
+
+def test_a_cold_start_imports_nothing_that_it_does_not_need():
+    _, _, imported = measure()
+    assert {name.partition(".")[0] for name in imported}.isdisjoint({"torch", "numpy", "librosa", "scipy"})
+    assert "functions.document" not in imported, "the API document is made at first request"
+
+
+def test_what_is_compared_with_is_what_the_app_uses():
+    lines = [
+        line
+        for folder in ("functions", "shared")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.match("(from|import) azure", line)
+    ]
+    used = {line.split()[1] for line in lines}
+    assert {name for name in SDKS if name not in used} == set()
