@@ -18,7 +18,6 @@ Content_co = TypeVar("Content_co", covariant=True)
 
 NO_STORE = {"Cache-Control": "no-store"}
 """For answers that carry a SAS."""
-REVALIDATE = {"Cache-Control": "private, no-cache"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,13 @@ def response_to(
     adapter : TypeAdapter
         Of the type that the route declares: nothing beyond its fields leaves the app.
     """
-    headers: dict[str, str] = dict(REVALIDATE)
+    headers = {"Cache-Control": "private, no-cache"}
     if isinstance(answer, Answer):
         status = answer.status or status
         headers |= answer.headers
         answer = answer.content
+    if isinstance(answer, File):
+        headers["Cache-Control"] = "no-cache"
     etag = answer.etag if isinstance(answer, Stored | File) else None
     if etag:
         headers["ETag"] = etag
