@@ -1,5 +1,6 @@
 """Bearer tokens of Microsoft Entra ID, for deployments that ask for them."""
 
+import logging
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -44,12 +45,15 @@ class EntraSignIn:
         try:
             return self._credential.get_token(self._scope).token
         except ClientAuthenticationError as error:
-            reason = error.message.partition("\n")[0]
-            raise SignInError(f"The sign-in for {self._scope} failed; `az login` helps: {reason}") from error
+            # The rest of a long message are the ways that were not open.
+            refusals = [line.strip() for line in error.message.splitlines() if "AADSTS" in line]
+            reason = " ".join(refusals) or "nobody is signed in; `az login` does it."
+            raise SignInError(f"There is no token for {self._scope}: {reason}") from error
 
     @cached_property
     def _credential(self) -> "DefaultAzureCredential":
         from azure.identity import DefaultAzureCredential
 
+        logging.getLogger("azure").setLevel(logging.CRITICAL)  # what it warns of comes as an exception, too
         # Only where somebody is there to sign in.
         return DefaultAzureCredential(exclude_interactive_browser_credential=not sys.stdin.isatty())

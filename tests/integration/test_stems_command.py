@@ -191,6 +191,11 @@ def test_an_api_that_is_not_there_is_one_sentence(stems: Stems):
 def test_sign_in_only_where_it_is_asked_for(guarded: Cloud, tmp_path: Path):
     stems = Stems(guarded.api, tmp_path)
     assert "--scope or STEMS_SCOPE" in stems("stats", status=1).stderr
+    nobody = stems(
+        "stats", status=1, STEMS_SCOPE="api://x/.default", AZURE_TOKEN_CREDENTIALS="AzureCliCredential"
+    )
+    assert nobody.stderr.startswith("There is no token for api://x/.default: ")
+    assert len(nobody.stderr.splitlines()) == 1
     assert stems.json("stats", STEMS_TOKEN="reader")["songs"] == 0
     assert stems.json("search", "--token", "reader") == []
     assert "role" in stems("repair", "--token", "reader", status=1).stderr
