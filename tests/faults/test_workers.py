@@ -19,6 +19,7 @@ from tests.faults.workers import (
     check_four_stems,
     is_queue_empty,
     receive_by_hand,
+    upload_name_of,
     upload_noise,
     wait_for_job,
     wait_for_separation,
@@ -69,7 +70,7 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
     message = AnalysisMessage(
         job_id=job["id"],
         audio_file_id=audio_file_id,
-        blob_name=job["blobName"],
+        blob_name=upload_name_of(product, audio_file_id),
         attempt=1,
         analysis_version=job["analysisVersion"],
     )

@@ -56,6 +56,12 @@ def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:
         return {blob.name: blob.etag for blob in found}
 
 
+def upload_name_of(product: Product, audio_file_id: str) -> str:
+    """Return the name of the blob that the song was uploaded as."""
+    uri: str = wire(product.client.get_audio, audio_file_id)["blobUri"]  # type: ignore[index]
+    return uri.partition("/audio-files/")[2]
+
+
 def check_four_stems(product: Product, job: dict[str, Any]) -> None:
     """The song has its four stems, all of this job, its artwork if it has any, and no other blob of a job."""
     stems = stems_of(product.client, job["audioFileId"])
