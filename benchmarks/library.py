@@ -33,7 +33,7 @@ from tests.conftest import Cloud, start_cloud
 
 SIZES = {"small": 250, "large": 25_000}
 """Songs, of four stems each."""
-ROUNDS = 150
+ROUNDS = 100
 LIMIT = 10
 """Items a page: what even the small library has in a key."""
 DEEP = 100
@@ -43,7 +43,7 @@ AT_MOST = 1.5
 NOTE = f"of {ROUNDS}, by turns; 100,000 stems, baseline 1,000"
 KEYS = ("C major", "D major", "G major")
 UNBOUNDED = "failed stems of a tempo (none)"
-"""What a filter leaves nothing of: Azure looks it up in an index, the stand-in at each stem of the tempo."""
+UNINDEXED = "no bar: Azure looks a filter up in its index, the stand-in at each stem of the tempo"
 
 Task = Callable[[], Awaitable[Any]]
 Times = dict[str, dict[str, list[float]]]
@@ -142,8 +142,8 @@ def run() -> list[Row]:
     for measure, of_sizes in times.items():
         for name, take in (("p50", statistics.median), ("p95", _p95)):
             large, small = take(of_sizes["large"]), take(of_sizes["small"])
-            bar = None if measure == UNBOUNDED else AT_MOST
-            rows.append(row(f"{measure}, {name} ms", large, small, at_most=bar, bar_on="ratio", note=NOTE))
+            bar, note = (None, UNINDEXED) if measure == UNBOUNDED else (AT_MOST, NOTE)
+            rows.append(row(f"{measure}, {name} ms", large, small, at_most=bar, bar_on="ratio", note=note))
     return rows
 
 
