@@ -28,6 +28,7 @@ from shared.queries import Page
 
 SCHEMAS = "#/components/schemas/"
 SCHEME = "entra"
+REDIRECTED = 302
 
 ABOUT = """\
 Songs that are dropped into a library come out as analysed stems: drums, bass, vocals and the rest.
@@ -193,7 +194,7 @@ def _responses(route: Route, references: dict[tuple[Any, JsonSchemaMode], Json])
         elif route.kind is File:
             kind = "object" if route.media_type == JSON_MEDIA_TYPE else "string"
             responses[str(status)]["content"] = {route.media_type: {"schema": {"type": kind}}}
-        elif _is_model(route.model):
+        elif status != REDIRECTED and _is_model(route.model):
             content = _content(references[route.model, "serialization"])
             responses[str(status)]["content"] = {JSON_MEDIA_TYPE: content}
     if route.kind in (Stored, File):
@@ -225,7 +226,7 @@ def _headers(route: Route, status: int) -> Json:
     about = dict(route.headers)
     if route.kind in (Stored, File):
         about["ETag"] = "The record's version"
-    if status in (201, 202, 302) and (status == 302 or "Location" in about):
+    if status in (201, 202, REDIRECTED) and (status == REDIRECTED or "Location" in about):
         about["Location"] = "Where it is"
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in about.items()}
 

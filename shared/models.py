@@ -90,7 +90,7 @@ class StemAnalysisStatus(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; shared/jobs.py has the transitions."""
+    """Where a job stands."""
 
     PENDING = "Pending"
     RUNNING = "Running"

@@ -184,7 +184,7 @@ class JobStats(Model):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; shared/jobs.py has the transitions."""
+    """Where a job stands."""
 
     PENDING = "Pending"
     RUNNING = "Running"
