@@ -35,7 +35,8 @@ bench: $(READY)
 setup: $(READY)
 
 .venv/.ready: requirements.txt gpu_worker/requirements.txt local/requirements.txt tests/requirements.txt \
-		gpu_worker/separation/preview/requirements.txt gpu_worker/install.sh pyproject.toml
+		gpu_worker/separation/preview/requirements.txt gpu_worker/requirements-alone.txt gpu_worker/install.sh \
+		pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Stem Library needs Python 3.11 or newer (PYTHON=path/to/python3.11)."; exit 1; }
 	@$(PYTHON) -m venv .venv \

@@ -16,7 +16,13 @@ CHORDS = '[{"start":0.0,"end":1.99,"chord":"C#:maj","confidence":0.91}]'
 BEATS = '[{"time":0.512,"position":1},{"time":1.01,"position":2}]'
 SECTIONS = '[{"start":0.0,"end":15.9,"label":"A","confidence":0.6}]'
 NOTES = '{"notes":[{"onset":0.51,"offset":0.98,"pitch":37,"velocity":96,"confidence":0.8}]}'
-STRUCTURES = {"chordProgression": CHORDS, "beats": BEATS, "sections": SECTIONS, "notationData": NOTES}
+STRUCTURES = {
+    "chordProgression": CHORDS,
+    "beats": BEATS,
+    "sections": SECTIONS,
+    "notationData": NOTES,
+    "activeRegions": '[{"start":0.49,"end":15.8}]',
+}
 
 VALUES: dict[str, Any] = {
     **MUSIC,
@@ -126,6 +132,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "beats": [{"time": 0.512, "position": 1}, {"time": 1.01, "position": 2}],
         "sections": None,
         "notationData": {"notes": [{"onset": 0.51, "offset": 0.98, "pitch": 37, "velocity": 96}]},
+        "activeRegions": [{"start": 0.49, "end": 15.8}],
     },
     "LibraryStats": {
         "songs": 1,

@@ -63,6 +63,7 @@ class StemAnalysis(WireModel):
     notation_data: Structure = Field(
         description="`{notes: [{onset, offset, pitch | drum, velocity, confidence}]}`, pitches are MIDI's"
     )
+    active_regions: Structure = Field(description="`[{start, end}]`, when the stem sounds")
 
 
 class Notation(RootModel[list[Any] | dict[str, Any]]):

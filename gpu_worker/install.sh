@@ -21,6 +21,8 @@ install=("$python" -m pip install --quiet --disable-pip-version-check)
     || fail "PyTorch can't be installed: set-up needs PyPI (or TORCH_INDEX=URL of an index that has $torch)."
 "${install[@]}" -r gpu_worker/requirements.txt \
     || fail "The worker's packages can't be installed: set-up needs PyPI."
+"${install[@]}" --no-deps -r gpu_worker/requirements-alone.txt \
+    || fail "The weights of basic-pitch can't be installed: set-up needs PyPI."
 
 # librosa compiles at first use, which takes half a minute: do that now, numba keeps the result.
 "$python" -m gpu_worker.warm_up

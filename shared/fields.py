@@ -53,6 +53,9 @@ TimeSignature = Annotated[str, Field(pattern=r"^[1-9][0-9]?/(1|2|4|8|16|32)$", e
 
 Bpm = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Tuning = Annotated[float, Field(ge=300, le=600, allow_inf_nan=False, description="A4 in Hz")]
+Component = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+"""Of a vector."""
+SwingRatio = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Level = Annotated[float, Field(ge=-1000, le=1.5, allow_inf_nan=False)]

@@ -35,7 +35,7 @@ def consequences(job: Job) -> dict[str, Any]:
                 "duration_seconds": completion.duration_seconds,
                 "sample_rate": completion.sample_rate,
                 "channels": completion.channels,
-                **completion.song.model_dump(),
+                **dict(completion.song),
                 **completion.model_dump(include={"title", "artist", "album", "artwork_uri"}),
             }
     return update

@@ -7,7 +7,7 @@ durations and beats are seconds. What could not be measured is null, and `unmeas
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from shared.fields import (
     Bpm,
     Camelot,
+    Component,
     Count,
     Decibels,
     Hertz,
@@ -26,14 +27,15 @@ from shared.fields import (
     Reasons,
     Seconds,
     Share,
+    SwingRatio,
     TimeSignature,
     Tuning,
 )
 
-ANALYSIS_VERSION = 1
+ANALYSIS_VERSION = 2
 """Raised whenever the analysis gives other results for the same bytes."""
 
-STRUCTURE_FIELDS = ("chord_progression", "beats", "sections", "notation_data")
+STRUCTURE_FIELDS = ("chord_progression", "beats", "sections", "notation_data", "active_regions")
 
 
 RecordT_co = TypeVar("RecordT_co", covariant=True)
@@ -111,6 +113,21 @@ class Confidence(WireModel):
     key: Share | None = None
 
 
+class KeyRegion(WireModel):
+    """A stretch of a song in one key; times in seconds."""
+
+    start: Seconds
+    end: Seconds
+    key: KeyName
+
+
+class TempoReading(WireModel):
+    """Another tempo that the pulse may be read in, as a rule half or double."""
+
+    bpm: Bpm
+    weight: Share = Field(description="Among all readings")
+
+
 class SongMusic(WireModel):
     """The song-level result that an AudioFile carries."""
 
@@ -118,6 +135,13 @@ class SongMusic(WireModel):
     key: KeyName | None = None
     time_signature: TimeSignature | None = None
     tuning: Tuning | None = None
+    alternative_bpm: TempoReading | None = Field(None, description="The next likely tempo")
+    swing_ratio: SwingRatio | None = Field(
+        None, description="Length of a beat's first eighth over that of its second; 1 is straight"
+    )
+    key_regions: Annotated[list[KeyRegion], Field(max_length=200)] | None = Field(
+        None, description="The keys that the song passes through, in order"
+    )
 
 
 class AudioFile(SongMusic):
@@ -168,6 +192,13 @@ class StemValues(WireModel):
     dynamic_range: Decibels | None = Field(None, description="dB between the 95th and 10th frame RMS")
     onset_rate: Rate | None = Field(None, description="Onsets per second")
     silence_ratio: Share | None = Field(None, description="Share of frames below -60 dBFS")
+    true_peak_level: Loudness | None = Field(None, description="dBTP, ITU-R BS.1770-4 annex 2")
+    crest_factor: Decibels | None = Field(None, description="dB from RMS to sample peak")
+    spectral_flatness: Share | None = Field(None, description="0 tones to 1 noise, sounding frames")
+    spectral_contrast: Decibels | None = Field(None, description="dB, mean over octaves, sounding frames")
+    stereo_width: Share | None = Field(None, description="Side's share of energy; 0.5 unrelated channels")
+    clipping_count: Count | None = Field(None, description="Runs at full scale")
+    leakage: dict[StemType, Share] | None = Field(None, description="|Correlation| with the other stems")
     unmeasured: Reasons = Field({}, description="For values that are null: why")
 
 
@@ -178,10 +209,15 @@ class StemStructures(WireModel):
     beats: JsonText | None = None
     sections: JsonText | None = None
     notation_data: JsonText | None = None
+    active_regions: JsonText | None = Field(None, description="When the stem sounds: start and end")
 
 
 class StemMeasures(StemValues, StemStructures):
     """All that the analysis says of one stem."""
+
+    similarity: Annotated[list[Component], Field(max_length=64)] | None = Field(
+        None, description="The dot product of two stems' vectors, of 3, says how alike they are"
+    )
 
 
 class StemIdentity(WireModel):

@@ -4,6 +4,8 @@ import asyncio
 import json
 from typing import Any, Literal
 
+from pydantic.alias_generators import to_camel
+
 from shared import ids
 from shared.effects import effect
 from shared.errors import (
@@ -139,10 +141,7 @@ class Stems:
         """Return what lies along the stem's time, as native JSON under its wire names."""
         stem = (await self.get(stem_id)).record
         wire = stem.to_wire()
-        return {
-            name: wire[name] and json.loads(wire[name])
-            for name in ("chordProgression", "beats", "sections", "notationData")
-        }
+        return {name: wire[name] and json.loads(wire[name]) for name in map(to_camel, STRUCTURE_FIELDS)}
 
     async def of_song(self, audio_file_id: str, analysis_version: int | None = None) -> list[Stem]:
         """Return the stems of a song by its latest analysis, or by another, in the order of StemType.

@@ -22,53 +22,6 @@ class AnalysisStatus(StrEnum):
     REJECTED = "Rejected"
 
 
-class AudioFile(Model):
-    """An uploaded song."""
-
-    bpm: float | None = None
-    key: str | None = None
-    time_signature: str | None = None
-    tuning: float | None = None
-    id: str
-    name: str
-    blob_uri: str
-    content_type: str | None = None
-    size_bytes: int
-    etag: str
-    content_hash: str | None = None
-    """
-    SHA-256 of the bytes, measured by the worker
-    """
-    duration_seconds: float | None = None
-    sample_rate: int | None = None
-    channels: int | None = None
-    title: str | None = None
-    artist: str | None = None
-    album: str | None = None
-    artwork_uri: str | None = None
-    """
-    The picture of the file's tags
-    """
-    created_at: AwareDatetime
-    """
-    When the first version of the file came
-    """
-    uploaded_at: AwareDatetime
-    """
-    When the present version of the file came
-    """
-    analysis_status: AnalysisStatus = AnalysisStatus.PENDING
-    analysis_version: int | None = None
-    """
-    Version of the analysis that the record holds
-    """
-    error: str | None = None
-    job_id: str | None = None
-    """
-    The latest job of this file; it may be deleted already
-    """
-
-
 class BpmBin(Model):
     """Stems whose tempo lies in `from_bpm <= bpm < to_bpm`."""
 
@@ -248,6 +201,14 @@ class JobView(Model):
     metadata: dict[str, Any] = {}
 
 
+class KeyRegion(Model):
+    """A stretch of a song in one key; times in seconds."""
+
+    start: float
+    end: float
+    key: str
+
+
 class Lease(Model):
     """What the worker needs to know after a heartbeat."""
 
@@ -311,15 +272,6 @@ class RepairReport(Model):
     busy: int = 0
 
 
-class SongMusic(Model):
-    """The song-level result that an AudioFile carries."""
-
-    bpm: float | None = None
-    key: str | None = None
-    time_signature: str | None = None
-    tuning: float | None = None
-
-
 class Sort(StrEnum):
     """Orders of a stem search."""
 
@@ -346,6 +298,10 @@ class StemAnalysis(Model):
     notation_data: list[Any] | dict[str, Any] | None
     """
     `{notes: [{onset, offset, pitch | drum, velocity, confidence}]}`, pitches are MIDI's
+    """
+    active_regions: list[Any] | dict[str, Any] | None
+    """
+    `[{start, end}]`, when the stem sounds
     """
 
 
@@ -374,6 +330,10 @@ class StemWrite(Model):
     beats: str | list[Any] | dict[str, Any] | None = None
     sections: str | list[Any] | dict[str, Any] | None = None
     notation_data: str | list[Any] | dict[str, Any] | None = None
+    active_regions: str | list[Any] | dict[str, Any] | None = None
+    """
+    When the stem sounds: start and end
+    """
     bpm: float | None = None
     key: str | None = None
     camelot: str | None = None
@@ -423,9 +383,41 @@ class StemWrite(Model):
     """
     Share of frames below -60 dBFS
     """
+    true_peak_level: float | None = None
+    """
+    dBTP, ITU-R BS.1770-4 annex 2
+    """
+    crest_factor: float | None = None
+    """
+    dB from RMS to sample peak
+    """
+    spectral_flatness: float | None = None
+    """
+    0 tones to 1 noise, sounding frames
+    """
+    spectral_contrast: float | None = None
+    """
+    dB, mean over octaves, sounding frames
+    """
+    stereo_width: float | None = None
+    """
+    Side's share of energy; 0.5 unrelated channels
+    """
+    clipping_count: int | None = None
+    """
+    Runs at full scale
+    """
+    leakage: dict[StemType, float] | None = None
+    """
+    |Correlation| with the other stems
+    """
     unmeasured: dict[str, str] = {}
     """
     For values that are null: why
+    """
+    similarity: list[float] | None = None
+    """
+    The dot product of two stems' vectors, of 3, says how alike they are
     """
     audio_file_id: str
     type: StemType
@@ -439,7 +431,7 @@ class StemWrite(Model):
     """
     Name and weights digest, as in `htdemucs@955717e8`
     """
-    analysis_version: int = 1
+    analysis_version: int = 2
     analysis_status: StemAnalysisStatus = StemAnalysisStatus.COMPLETED
     analysis_error: str | None = None
     analysed_at: AwareDatetime | None = None
@@ -458,6 +450,16 @@ class SweepReport(Model):
     uploads_found: int = 0
     deletions_finished: int = 0
     indexed: int = 0
+
+
+class TempoReading(Model):
+    """Another tempo that the pulse may be read in, as a rule half or double."""
+
+    bpm: float
+    weight: float
+    """
+    Among all readings
+    """
 
 
 class Upload(Model):
@@ -482,33 +484,62 @@ class UploadRequest(Model):
     size_bytes: int
 
 
-class Completion(Model):
-    """Body of POST /api/jobs/{id}/complete: the song-level result, or that there was nothing to do."""
+class AudioFile(Model):
+    """An uploaded song."""
 
-    attempt: int
-    worker_id: str
-    content_hash: str
-    unchanged: bool = False
+    bpm: float | None = None
+    key: str | None = None
+    time_signature: str | None = None
+    tuning: float | None = None
+    alternative_bpm: TempoReading | None = None
     """
-    The bytes are those that the library holds the result of
+    The next likely tempo
+    """
+    swing_ratio: float | None = None
+    """
+    Length of a beat's first eighth over that of its second; 1 is straight
+    """
+    key_regions: list[KeyRegion] | None = None
+    """
+    The keys that the song passes through, in order
+    """
+    id: str
+    name: str
+    blob_uri: str
+    content_type: str | None = None
+    size_bytes: int
+    etag: str
+    content_hash: str | None = None
+    """
+    SHA-256 of the bytes, measured by the worker
     """
     duration_seconds: float | None = None
     sample_rate: int | None = None
     channels: int | None = None
-    song: SongMusic | None = None
     title: str | None = None
-    """
-    As the file's tags say, as artist and album
-    """
     artist: str | None = None
     album: str | None = None
     artwork_uri: str | None = None
     """
-    The picture of the tags, in the attempt's folder
+    The picture of the file's tags
     """
-    metadata: dict[str, Any] = {}
+    created_at: AwareDatetime
     """
-    Model, device, seconds by step
+    When the first version of the file came
+    """
+    uploaded_at: AwareDatetime
+    """
+    When the present version of the file came
+    """
+    analysis_status: AnalysisStatus = AnalysisStatus.PENDING
+    analysis_version: int | None = None
+    """
+    Version of the analysis that the record holds
+    """
+    error: str | None = None
+    job_id: str | None = None
+    """
+    The latest job of this file; it may be deleted already
     """
 
 
@@ -578,6 +609,27 @@ class Job(Model):
     """
 
 
+class SongMusic(Model):
+    """The song-level result that an AudioFile carries."""
+
+    bpm: float | None = None
+    key: str | None = None
+    time_signature: str | None = None
+    tuning: float | None = None
+    alternative_bpm: TempoReading | None = None
+    """
+    The next likely tempo
+    """
+    swing_ratio: float | None = None
+    """
+    Length of a beat's first eighth over that of its second; 1 is straight
+    """
+    key_regions: list[KeyRegion] | None = None
+    """
+    The keys that the song passes through, in order
+    """
+
+
 class Stem(Model):
     """One separated and analysed stem of the library."""
 
@@ -585,6 +637,10 @@ class Stem(Model):
     beats: str | None = None
     sections: str | None = None
     notation_data: str | None = None
+    active_regions: str | None = None
+    """
+    When the stem sounds: start and end
+    """
     bpm: float | None = None
     key: str | None = None
     camelot: str | None = None
@@ -631,9 +687,41 @@ class Stem(Model):
     """
     Share of frames below -60 dBFS
     """
+    true_peak_level: float | None = None
+    """
+    dBTP, ITU-R BS.1770-4 annex 2
+    """
+    crest_factor: float | None = None
+    """
+    dB from RMS to sample peak
+    """
+    spectral_flatness: float | None = None
+    """
+    0 tones to 1 noise, sounding frames
+    """
+    spectral_contrast: float | None = None
+    """
+    dB, mean over octaves, sounding frames
+    """
+    stereo_width: float | None = None
+    """
+    Side's share of energy; 0.5 unrelated channels
+    """
+    clipping_count: int | None = None
+    """
+    Runs at full scale
+    """
+    leakage: dict[StemType, float] | None = None
+    """
+    |Correlation| with the other stems
+    """
     unmeasured: dict[str, str] = {}
     """
     For values that are null: why
+    """
+    similarity: list[float] | None = None
+    """
+    The dot product of two stems' vectors, of 3, says how alike they are
     """
     id: str
     audio_file_id: str
@@ -701,6 +789,34 @@ class StemItem(Model):
     """
     Share of frames below -60 dBFS
     """
+    true_peak_level: float | None = None
+    """
+    dBTP, ITU-R BS.1770-4 annex 2
+    """
+    crest_factor: float | None = None
+    """
+    dB from RMS to sample peak
+    """
+    spectral_flatness: float | None = None
+    """
+    0 tones to 1 noise, sounding frames
+    """
+    spectral_contrast: float | None = None
+    """
+    dB, mean over octaves, sounding frames
+    """
+    stereo_width: float | None = None
+    """
+    Side's share of energy; 0.5 unrelated channels
+    """
+    clipping_count: int | None = None
+    """
+    Runs at full scale
+    """
+    leakage: dict[StemType, float] | None = None
+    """
+    |Correlation| with the other stems
+    """
     unmeasured: dict[str, str] = {}
     """
     For values that are null: why
@@ -729,3 +845,33 @@ class StemItem(Model):
     The song's title, or its file name
     """
     artist: str | None = None
+
+
+class Completion(Model):
+    """Body of POST /api/jobs/{id}/complete: the song-level result, or that there was nothing to do."""
+
+    attempt: int
+    worker_id: str
+    content_hash: str
+    unchanged: bool = False
+    """
+    The bytes are those that the library holds the result of
+    """
+    duration_seconds: float | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    song: SongMusic | None = None
+    title: str | None = None
+    """
+    As the file's tags say, as artist and album
+    """
+    artist: str | None = None
+    album: str | None = None
+    artwork_uri: str | None = None
+    """
+    The picture of the tags, in the attempt's folder
+    """
+    metadata: dict[str, Any] = {}
+    """
+    Model, device, seconds by step
+    """

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+import soundfile as sf
+
 from gpu_worker.analysis.song import analyse_song
 from shared.models import StemType
 
@@ -15,6 +17,7 @@ def main() -> int:
     parser.add_argument("--mix", type=Path, help="the song; this version analyses its stems alone")
     parser.add_argument("--stems", type=Path, required=True, help="folder of drums.wav, bass.wav, ...")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--jams", type=Path, help="write the result as JAMS, too")
     arguments = parser.parse_args()
     paths = {stem: arguments.stems / f"{stem.lower()}.wav" for stem in StemType}
     missing = [str(path) for path in paths.values() if not path.is_file()]
@@ -28,6 +31,14 @@ def main() -> int:
         return 1
     text = json.dumps({"song": result.song, "stems": result.stems}, indent=2, ensure_ascii=False)
     arguments.out.write_text(text + "\n", encoding="utf-8")
+    if arguments.jams:
+        # Here, since it takes seconds to import pandas.
+        from gpu_worker.analysis.jams_export import to_jams
+
+        title = arguments.mix.stem if arguments.mix else ""
+        duration = sf.info(paths[StemType.DRUMS]).duration
+        file = to_jams(result=result, duration=duration, title=title)
+        arguments.jams.write_text(file.dumps(indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -1,22 +1,36 @@
-"""Audio metrics of one stem: levels, loudness, spectrum, onsets and silence."""
+"""Audio metrics of one stem: levels, loudness, spectrum, onsets, silence, and what leaks from other stems."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import librosa
 import numpy as np
-import pyloudnorm
-import soundfile as sf
 from numpy.typing import NDArray
 
+from gpu_worker.analysis.levels import measure_levels
 from gpu_worker.analysis.sound import ANALYSIS_RATE, BLOCK_SECONDS, SILENCE_DBFS, Sound
+from shared.models import StemType
 
 FRAME = 2048
 HOP = 512
-LOUDNESS_BLOCK_SECONDS = 0.4
+
+FLAT_BINS = 10_000 * FRAME // ANALYSIS_RATE
+"""Above 10 kHz the reduced copy fades, which looks like a tonal spectrum."""
+
+REST_SECONDS = 0.5
+"""Silence up to this long does not end an active region."""
 
 Frames = NDArray[np.floating[Any]]
+
+
+class Region(NamedTuple):
+    """A stretch of time, in seconds."""
+
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +39,32 @@ class AudioMetrics:
 
     rms_level: float | None
     peak_level: float | None
+    true_peak_level: float | None
     loudness_lufs: float | None
+    crest_factor: float | None
+    stereo_width: float | None
+    clipping_count: int
     spectral_centroid: float | None
     spectral_bandwidth: float | None
     spectral_rolloff: float | None
+    spectral_flatness: float | None
+    spectral_contrast: float | None
     zero_crossing_rate: float | None
     dynamic_range: float | None
     onset_rate: float
     silence_ratio: float
+    active_regions: list[Region]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the values by name, rounded to what they are good for."""
-        return {name: value and round(value, 4) for name, value in asdict(self).items()}
+        """Return the values by name, rounded to what they are good for; regions as start and end."""
+        regions = [
+            {name: round(value, 3) for name, value in region._asdict().items()}
+            for region in self.active_regions
+        ]
+        values = asdict(self) | {"active_regions": regions}
+        return {
+            name: round(value, 4) if isinstance(value, float) else value for name, value in values.items()
+        }
 
 
 def measure(path: Path, sound: Sound) -> AudioMetrics:
@@ -49,45 +77,46 @@ def measure(path: Path, sound: Sound) -> AudioMetrics:
     sound : Sound
         The same stem reduced: spectrum, onsets and silence are measured there.
     """
-    rms, peak = _levels(path)
+    levels = measure_levels(path)
     spectrum = _spectrum(sound)
     return AudioMetrics(
-        rms_level=_dbfs(rms),
-        peak_level=_dbfs(peak),
-        loudness_lufs=_loudness(path),
+        rms_level=levels.rms,
+        peak_level=levels.peak,
+        true_peak_level=levels.true_peak,
+        loudness_lufs=levels.loudness,
+        crest_factor=None if levels.peak is None or levels.rms is None else levels.peak - levels.rms,
+        stereo_width=levels.stereo_width,
+        clipping_count=levels.clipping_count,
         spectral_centroid=spectrum.centroid,
         spectral_bandwidth=spectrum.bandwidth,
         spectral_rolloff=spectrum.rolloff,
+        spectral_flatness=spectrum.flatness,
+        spectral_contrast=spectrum.contrast,
         zero_crossing_rate=spectrum.zero_crossing_rate,
         dynamic_range=spectrum.dynamic_range,
         onset_rate=_onset_rate(sound),
         silence_ratio=spectrum.silence_ratio,
+        active_regions=spectrum.active_regions,
     )
 
 
-def _dbfs(amplitude: float) -> float | None:
-    return float(20 * np.log10(amplitude)) if amplitude > 0 else None
+def measure_leakage(sounds: Mapping[StemType, Sound]) -> dict[StemType, dict[StemType, float]]:
+    """Measure how much the sounding stems of a song share, as leakage between them does.
 
-
-def _levels(path: Path) -> tuple[float, float]:
-    """Return root mean square over all channels, and sample peak."""
-    squares, count, peak = 0.0, 0, 0.0
-    with sf.SoundFile(path) as file:
-        for block in file.blocks(blocksize=file.samplerate * BLOCK_SECONDS, dtype="float64", always_2d=True):
-            squares += float(np.square(block).sum())
-            count += block.size
-            peak = max(peak, float(np.abs(block).max()))
-    return (squares / count) ** 0.5 if count else 0.0, peak
-
-
-def _loudness(path: Path) -> float | None:
-    """Return the integrated loudness after ITU-R BS.1770-4 (pyloudnorm), None below its absolute gate."""
-    samples, rate = sf.read(path, dtype="float32", always_2d=True)
-    if len(samples) < LOUDNESS_BLOCK_SECONDS * rate:
-        return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        loudness = float(pyloudnorm.Meter(rate).integrated_loudness(samples))
-    return loudness if np.isfinite(loudness) else None
+    Returns
+    -------
+    dict
+        For each sounding stem the absolute correlation of its samples with each other sounding stem's, 0 to
+        1. Parts that play in unison correlate, too.
+    """
+    sounding = {stem: sound.samples for stem, sound in sounds.items() if not sound.is_silent}
+    energies = {stem: float(np.dot(samples, samples)) for stem, samples in sounding.items()}
+    found: dict[StemType, dict[StemType, float]] = {stem: {} for stem in sounding}
+    for one, other in combinations(sounding, 2):
+        product = float(np.dot(sounding[one], sounding[other]))
+        correlation = round(min(1.0, abs(product) / (energies[one] * energies[other]) ** 0.5), 4)
+        found[one][other] = found[other][one] = correlation
+    return found
 
 
 @dataclass(frozen=True)
@@ -95,9 +124,12 @@ class _Spectrum:
     centroid: float | None
     bandwidth: float | None
     rolloff: float | None
+    flatness: float | None
+    contrast: float | None
     zero_crossing_rate: float | None
     dynamic_range: float | None
     silence_ratio: float
+    active_regions: list[Region]
 
 
 def _spectrum(sound: Sound) -> _Spectrum:
@@ -114,6 +146,8 @@ def _spectrum(sound: Sound) -> _Spectrum:
                     librosa.feature.spectral_centroid(S=magnitude, sr=ANALYSIS_RATE),
                     librosa.feature.spectral_bandwidth(S=magnitude, sr=ANALYSIS_RATE),
                     librosa.feature.spectral_rolloff(S=magnitude, sr=ANALYSIS_RATE),
+                    librosa.feature.spectral_flatness(S=magnitude[:FLAT_BINS]),
+                    librosa.feature.spectral_contrast(S=magnitude, sr=ANALYSIS_RATE).mean(axis=0),
                     librosa.feature.zero_crossing_rate(part, frame_length=FRAME, hop_length=HOP),
                 ]
             )
@@ -121,17 +155,34 @@ def _spectrum(sound: Sound) -> _Spectrum:
     rms, *measures = np.hstack(rows)
     sounding = rms > 10 ** (SILENCE_DBFS / 20)
     if not sounding.any():
-        return _Spectrum(None, None, None, None, None, silence_ratio=1.0)
-    centroid, bandwidth, rolloff, crossings = (float(measure[sounding].mean()) for measure in measures)
+        return _Spectrum(None, None, None, None, None, None, None, silence_ratio=1.0, active_regions=[])
+    centroid, bandwidth, rolloff, flatness, contrast, crossings = (
+        float(measure[sounding].mean()) for measure in measures
+    )
     loud, soft = np.percentile(20 * np.log10(rms[sounding]), [95, 10])
     return _Spectrum(
         centroid=centroid,
         bandwidth=bandwidth,
         rolloff=rolloff,
+        flatness=flatness,
+        contrast=contrast,
         zero_crossing_rate=crossings,
         dynamic_range=float(loud - soft),
         silence_ratio=float(1 - sounding.mean()),
+        active_regions=_regions(sounding, sound.seconds),
     )
+
+
+def _regions(sounding: NDArray[np.bool_], seconds: float) -> list[Region]:
+    """Return when a stem sounds; frames are centred at multiples of HOP."""
+    frames = np.flatnonzero(sounding)
+    gaps = np.flatnonzero(np.diff(frames) * HOP / ANALYSIS_RATE > REST_SECONDS)
+    first, last = frames[np.r_[0, gaps + 1]], frames[np.r_[gaps, len(frames) - 1]]
+    step = HOP / ANALYSIS_RATE
+    return [
+        Region(max(0.0, float(start - 0.5) * step), min(seconds, float(end + 0.5) * step))
+        for start, end in zip(first, last, strict=True)
+    ]
 
 
 def _onset_rate(sound: Sound) -> float:

@@ -1,55 +1,252 @@
-"""Tempo and beats."""
+"""Tempo, beats, bars and swing of a song."""
 
 from dataclasses import dataclass
 
 import librosa
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
+from gpu_worker.analysis.drums import DRUMS, DrumOnsets
+from gpu_worker.analysis.meter import Accents, Reading, readings, weigh
+from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve, onset_strength
+from gpu_worker.analysis.pulse import Frames, candidate_periods, pulses
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 
-HOP = 512
-MIN_BEATS = 4
-STEADY = 0.35
+MIN_BEATS = 8
+ONSET_FRAMES, CLEAR_ONSET = 3, 0.25
+"""Strength from which on a beat, within some frames, is marked by an onset; MIN_BEATS must be."""
+
+STEADY = 0.25
 """Below this regularity the pulse is as weak as that of noise: no tempo is reported."""
+
+SURE_OF_BARS = 0.5
+"""Share that a meter and its bar lines must have among all readings of the pulse, else none are reported."""
+
+SAME_TEMPO = 0.04
+SMOOTHING_BEATS = 8
+VARYING = 0.015
+"""Spread of the smoothed tempo (10th to 90th percentile, as a share of it) above which it is said to vary."""
+
+AUDIBLE_DB = -35.0
+"""Level below that of the loud parts at which a song has not begun yet, or is over."""
+
+SWING_STEPS = 48
+SECOND_EIGHTH = 0.42, 0.71
+"""Where in a beat the second eighth may lie."""
+
+SWING_STRENGTH = 0.12
+"""Of the mean onset strength there, as a share of that on the beat."""
+
+CHROMA_WINDOW = 4096
+CHROMA_HOPS = 4
+LOUD = 98
+"""Percentile of a curve that is called 1."""
+
+LEAST_STRENGTH = 0.5
+"""Onset strength that counts as loud at least: beating tones reach a third of it."""
+
+Times = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """A tempo in beats a minute, and its weight among all that were considered, 0 to 1."""
+
+    bpm: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Bars:
+    """How beats form bars."""
+
+    time_signature: str
+    """Such as "4/4"; in 6/8 there are two beats a bar."""
+    positions: NDArray[np.int64]
+    """Place of each beat in its bar, 1 for the downbeat."""
+    confidence: float
+    """0 to 1."""
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """The pulse of a song."""
+    """The pulse of a song and what is built on it."""
 
     bpm: float
+    """Median tempo in beats a minute; the beat of 6/8 is the dotted quarter."""
     confidence: float
-    """Share of onset energy that the pulse explains, 0 to 1."""
-    beats: list[float]
-    """Times in seconds."""
+    """0 to 1: the tempo's weight, times how well the onset strength repeats with it."""
+    alternative: Tempo | None
+    """The next likely tempo, as a rule half or double."""
+    beats: Times
+    """Seconds."""
+    bars: Bars | None
+    """None where nothing tells them."""
+    tempo_curve: Times | None
+    """Tempo at each beat, smoothed over SMOOTHING_BEATS; None where it is steady."""
+    swing: float | None
+    """Length of a beat's first eighth over that of its second, 1 if straight; None without such eighths."""
+
+    @property
+    def downbeats(self) -> Times:
+        """Seconds; empty where no bars are told."""
+        return self.beats[:0] if self.bars is None else self.beats[self.bars.positions == 1]
 
 
-def track_rhythm(sound: Sound) -> Rhythm | None:
-    """Track the beats; None if the sound has no steady pulse.
+def track_rhythm(*, accents: Accents, song: Sound) -> Rhythm | None:
+    """Track tempo, beats and bars of a song; None if there is no steady pulse.
 
-    Beats are found by dynamic programming over the onset strength (Ellis 2007, librosa.beat). The tempo is
-    the slope of a line through the beats, which is finer than the tempogram's bins. The confidence is the
-    highest autocorrelation of the onset strength at the beat period, or at twice or four times that.
+    Periods with which the onset strength repeats, and simple ratios of them, are each followed through the
+    song by dynamic programming. Every pulse so found is read in every meter and from every beat, and the
+    readings are weighed by what marks beats and bars: drums, bass onsets, changes of harmony. This settles
+    tempo octave, meter and bar lines together, since each depends on the others.
     """
-    if sound.is_silent:
+    candidates = read(accents)
+    if not candidates:
         return None
-    strength = librosa.onset.onset_strength(y=sound.samples, sr=ANALYSIS_RATE, hop_length=HOP)
-    if not strength.any():
-        return None
-    _, frames = librosa.beat.beat_track(
-        onset_envelope=strength, sr=ANALYSIS_RATE, hop_length=HOP, sparse=True, trim=True
+    weights = weigh(candidates)
+    best = candidates[int(weights.argmax())]
+    tempi = _tempi(candidates, weights)
+    chosen = next(
+        tempo for tempo in tempi if abs(tempo.bpm * best.period / (60 * FRAME_RATE) - 1) <= SAME_TEMPO
     )
-    if len(frames) < MIN_BEATS:
+    rivals = [tempo for tempo in tempi if tempo is not chosen]
+    sounding = _sounding(best.beats, song)
+    beats = best.beats[sounding] / FRAME_RATE
+    if len(beats) < MIN_BEATS:
         return None
-    beats = librosa.frames_to_time(frames, sr=ANALYSIS_RATE, hop_length=HOP)
-    period = float(np.polyfit(np.arange(len(beats)), beats, 1)[0])
-    confidence = _regularity(strength, period * ANALYSIS_RATE / HOP)
-    if confidence < STEADY:
-        return None
-    return Rhythm(bpm=60 / period, confidence=confidence, beats=[float(time) for time in beats])
+    curve = _tempo_curve(beats)
+    varies = np.ptp(np.percentile(curve, [10, 90])) > VARYING * np.median(curve)
+    return Rhythm(
+        bpm=float(np.median(curve)),
+        confidence=chosen.weight * _steadiness(accents, best.period),
+        alternative=max(rivals, key=lambda tempo: tempo.weight, default=None),
+        beats=beats,
+        bars=_bars(best, candidates, weights, sounding),
+        tempo_curve=curve if varies else None,
+        swing=None if best.meter.is_compound else _swing(accents.strength, best.beats[sounding]),
+    )
 
 
-def _regularity(strength: np.ndarray, period: float) -> float:
+def hear(*, drums: DrumOnsets, bass: Sound, other: Sound) -> Accents:
+    """Measure what marks beats and bars."""
+    frames = 1 + len(other.samples) // HOP
+    likelihoods = dict(zip(DRUMS, drums.likelihoods.T, strict=True))
+    kick, snare = likelihoods.pop("kick"), likelihoods.pop("snare")
+    others = np.max([*likelihoods.values(), drums.unknown], axis=0)
+    return Accents(
+        kick=_curve(drums.frames, kick, frames),
+        snare=_curve(drums.frames, snare, frames),
+        others=_curve(drums.frames, others, frames),
+        bass=_scaled(onset_strength(bass)),
+        chords=_scaled(onset_strength(other)),
+        bass_chroma=_chroma(bass),
+        chroma=_chroma(other),
+    )
+
+
+def read(accents: Accents) -> list[Reading]:
+    """All readings of all pulses that are steady enough and have enough beats with an onset."""
+    drums, strength = accents.drums, accents.strength
+    if not strength.any():
+        return []
+    near = maximum_filter1d(strength, 2 * ONSET_FRAMES + 1)
+    return [
+        reading
+        for period in candidate_periods(drums, strength)
+        if _steadiness(accents, period) >= STEADY
+        for beats in pulses(strength, period)
+        if (near[beats] > CLEAR_ONSET).sum() >= MIN_BEATS
+        for reading in readings(beats, accents)
+    ]
+
+
+def _curve(onsets: Frames, strengths: Curve, frames: int) -> Curve:
+    """Strengths over time; an onset counts in the neighbouring frames, too."""
+    curve = np.zeros(frames, np.float32)
+    curve[onsets] = strengths
+    return np.convolve(curve, np.array([0.5, 1, 0.5], np.float32), "same")
+
+
+def _scaled(curve: Curve) -> Curve:
+    scaled: Curve = curve / max(float(np.percentile(curve, LOUD)), LEAST_STRENGTH)
+    return scaled
+
+
+def _chroma(sound: Sound) -> NDArray[np.float64]:
+    """Pitch classes over time, (12, frames); coarse, but enough to tell whether the harmony changes."""
+    frames = 1 + len(sound.samples) // HOP
+    if sound.is_silent:
+        return np.zeros((12, frames))
+    spectrum = np.abs(librosa.stft(sound.samples, n_fft=CHROMA_WINDOW, hop_length=CHROMA_HOPS * HOP))
+    classes = librosa.filters.chroma(sr=ANALYSIS_RATE, n_fft=CHROMA_WINDOW, octwidth=None) @ spectrum
+    return np.repeat(classes, CHROMA_HOPS, axis=1)[:, :frames]
+
+
+def _tempi(candidates: list[Reading], weights: NDArray[np.float64]) -> list[Tempo]:
+    """The tempi of all readings, with the sums of their weights."""
+    sums: dict[float, float] = {}
+    for reading, weight in sorted(zip(candidates, weights, strict=True), key=lambda pair: -pair[1]):
+        bpm = 60 * FRAME_RATE / reading.period
+        same = next((known for known in sums if abs(bpm / known - 1) <= SAME_TEMPO), bpm)
+        sums[same] = sums.get(same, 0.0) + float(weight)
+    return [Tempo(bpm, weight) for bpm, weight in sums.items()]
+
+
+def _bars(
+    best: Reading, candidates: list[Reading], weights: NDArray[np.float64], sounding: slice
+) -> Bars | None:
+    """The bars of the best reading, weighed against the others on the same beats."""
+    rivals = sum(
+        weight for reading, weight in zip(candidates, weights, strict=True) if reading.beats is best.beats
+    )
+    confidence = float(weights.max() / rivals)
+    if confidence < SURE_OF_BARS:
+        return None
+    positions = (np.arange(len(best.beats)) - best.first_downbeat) % best.meter.beats + 1
+    return Bars(best.meter.name, positions[sounding], confidence)
+
+
+def _sounding(beats: Frames, song: Sound) -> slice:
+    """The beats from the first to the last at which the song is heard."""
+    power = np.square(np.pad(song.samples, (0, HOP)))
+    level = np.sqrt(np.add.reduceat(power, np.arange(0, len(song.samples) + 1, HOP)) / HOP)
+    audible = np.flatnonzero(level > np.percentile(level, 95) * 10 ** (AUDIBLE_DB / 20))
+    if not len(audible):
+        return slice(0, 0)
+    margin = np.diff(beats).mean() / 4
+    return slice(*np.searchsorted(beats, [audible[0] - margin, audible[-1]]))
+
+
+def _tempo_curve(beats: Times) -> Times:
+    """Beats a minute at each beat, from the beats around it."""
+    span = min(SMOOTHING_BEATS, len(beats) - 1)
+    tempi = 60 * span / (beats[span:] - beats[:-span])
+    return np.interp(np.arange(len(beats)), np.arange(len(tempi)) + span / 2, tempi)
+
+
+def _swing(strength: Curve, beats: Frames) -> float | None:
+    """Where the second eighth lies within the beats, from the mean onset strength over a beat."""
+    steps = np.arange((len(beats) - 1) * SWING_STEPS) / SWING_STEPS
+    places = np.interp(steps, np.arange(len(beats)), beats)
+    profile = np.interp(places, np.arange(len(strength)), strength).reshape(-1, SWING_STEPS).mean(axis=0)
+    earliest, latest = (round(share * SWING_STEPS) for share in SECOND_EIGHTH)
+    peak = earliest + int(profile[earliest : latest + 1].argmax())
+    is_local = profile[peak] > profile[peak - 1] and profile[peak] >= profile[peak + 1]
+    if not is_local or profile[peak] < SWING_STRENGTH * profile.max():
+        return None
+    around = slice(peak - 1, peak + 2)
+    share = np.average(np.arange(SWING_STEPS)[around], weights=profile[around]) / SWING_STEPS
+    return float(share / (1 - share))
+
+
+def _steadiness(accents: Accents, period: float) -> float:
+    """How well the onset strength, that of drums or of all, repeats with a period in frames; 0 to 1."""
+    return max(_regularity(accents.drums, period), _regularity(accents.strength, period))
+
+
+def _regularity(strength: Curve, period: float) -> float:
     """Return the highest autocorrelation of the onset strength near multiples of a period in frames."""
     centred = strength - strength.mean()
     correlation = librosa.autocorrelate(centred)

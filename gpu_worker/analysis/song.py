@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpu_worker.analysis.metrics import measure
-from gpu_worker.analysis.rhythm import Rhythm, track_rhythm
+from gpu_worker.analysis import wire
+from gpu_worker.analysis.drums import DrumOnsets, find_onsets, transcribe_drums
+from gpu_worker.analysis.features import Features
+from gpu_worker.analysis.harmony import Harmony, analyse_harmony
+from gpu_worker.analysis.metrics import measure, measure_leakage
+from gpu_worker.analysis.rhythm import hear, track_rhythm
+from gpu_worker.analysis.sections import find_sections
+from gpu_worker.analysis.similarity import similarity_vector
 from gpu_worker.analysis.sound import Sound, load_sound
-from gpu_worker.analysis.tonality import Tonality, find_key
+from gpu_worker.notation.export import NO_NOTES, find_places, notation_of
+from gpu_worker.notation.notes import Note
+from gpu_worker.notation.score import Music, Part
+from gpu_worker.notation.transcription import strokes_as_notes, transcribe
 from shared.models import StemType
-
-NOT_ANALYSED = "not analysed by this version"
-SILENT = "the stem is silent"
-NO_PULSE = "no steady pulse was found"
-NO_KEY = "no key stands out"
 
 
 @dataclass(frozen=True)
@@ -29,58 +33,68 @@ class SongAnalysis:
 def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
     """Analyse a song from its four stems.
 
-    Tempo and beats come from the drums where they keep a pulse, else from the mix; the key from bass and
-    other, else from all pitched stems. They belong to the song and stand in each of its sounding stems; the
-    metrics are each stem's own.
+    Tempo, beats, bars and sections come from drums, bass and other (vocals where that is silent); tuning,
+    chords and key from bass and other, else from bass and vocals. They belong to the song and stand in each
+    of its sounding stems; notes and metrics are each stem's own.
     """
     sounds = {stem: load_sound(path) for stem, path in stem_paths.items()}
-    rhythm = track_rhythm(sounds[StemType.DRUMS]) or track_rhythm(_mix(list(sounds.values())))
-    harmony = _mix([sounds[StemType.BASS], sounds[StemType.OTHER]])
-    tonality = find_key(harmony) or find_key(_mix([harmony, sounds[StemType.VOCALS]]))
-    shared = _shared_values(rhythm, tonality)
+    features = {stem: Features(sound) for stem, sound in sounds.items()}
+    bass, other, vocals = (sounds[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
+    strokes = find_onsets(sounds[StemType.DRUMS])
+    accents = hear(drums=strokes, bass=bass, other=vocals if other.is_silent else other)
+    rhythm = track_rhythm(accents=accents, song=_mix(list(sounds.values())))
+    sections = (
+        find_sections(accents=accents, stems=list(sounds.values()), downbeats=rhythm.downbeats)
+        if rhythm
+        else []
+    )
+    harmony = analyse_harmony(
+        bass=features[StemType.BASS],
+        other=features[StemType.OTHER],
+        vocals=features[StemType.VOCALS],
+        beats=rhythm.beats if rhythm else (),
+        downbeats=rhythm.downbeats if rhythm else (),
+    )
+    shared = wire.shared_values(rhythm, harmony, sections)
+    notes = _notes(features, strokes, harmony)
+    leakage = measure_leakage(sounds)
     stems = {
-        stem: {**(_silent_values() if sound.is_silent else shared), **_metrics(stem_paths[stem], sound)}
+        stem: wire.stem_values(
+            None if sound.is_silent else shared | _notation(stem, shared, notes[stem]),
+            wire.metrics_values(measure(stem_paths[stem], sound))
+            | {"leakage": leakage.get(stem), "similarity": _similarity(features[stem])},
+        )
         for stem, sound in sounds.items()
     }
-    song = {name: shared[name] for name in ("bpm", "key", "timeSignature", "tuning")}
-    return SongAnalysis(song, stems)
+    return SongAnalysis(wire.song_values(rhythm, harmony, shared), stems)
 
 
 def _mix(sounds: list[Sound]) -> Sound:
     return functools.reduce(operator.add, sounds)
 
 
-def _shared_values(rhythm: Rhythm | None, tonality: Tonality | None) -> dict[str, Any]:
-    unmeasured = dict.fromkeys(
-        ("timeSignature", "tuning", "chordProgression", "sections", "notationData"), NOT_ANALYSED
-    )
-    if rhythm is None:
-        unmeasured |= {"bpm": NO_PULSE, "beats": NO_PULSE}
-    if tonality is None:
-        unmeasured |= {"key": NO_KEY, "camelot": NO_KEY}
+def _notes(
+    features: dict[StemType, Features], strokes: DrumOnsets, harmony: Harmony
+) -> dict[StemType, list[Note]]:
+    """Find each stem's notes; drums and bass were heard for rhythm and harmony already."""
+    cents = harmony.tuning.cents if harmony.tuning else 0.0
     return {
-        "bpm": rhythm and round(rhythm.bpm, 2),
-        "key": tonality and tonality.key.name,
-        "camelot": tonality and tonality.key.camelot,
-        "timeSignature": None,
-        "tuning": None,
-        "confidence": {
-            "bpm": rhythm and round(rhythm.confidence, 3),
-            "key": tonality and round(tonality.confidence, 3),
+        StemType.DRUMS: strokes_as_notes(transcribe_drums(strokes)),
+        StemType.BASS: harmony.bass,
+        **{
+            stem: transcribe(stem=stem, features=features[stem], tuning_cents=cents)
+            for stem in (StemType.VOCALS, StemType.OTHER)
         },
-        "beats": rhythm and [{"time": round(time, 3)} for time in rhythm.beats],
-        "unmeasured": unmeasured,
     }
 
 
-def _silent_values() -> dict[str, Any]:
-    names = ("bpm", "key", "camelot", "timeSignature", "tuning")
-    structures = ("chordProgression", "beats", "sections", "notationData")
-    return {"unmeasured": dict.fromkeys(names + structures, SILENT)}
+def _notation(stem: StemType, shared: dict[str, Any], notes: list[Note]) -> dict[str, Any]:
+    if not notes:
+        return {"unmeasured": shared["unmeasured"] | {"notationData": NO_NOTES}}
+    part = Part.of(stem, Music.from_values(shared), notes)
+    return {"notationData": notation_of(part, find_places(part))}
 
 
-def _metrics(path: Path, sound: Sound) -> dict[str, Any]:
-    """Return the metrics under their wire names."""
-    measured = measure(path, sound).to_dict()
-    words = ((name.split("_"), value) for name, value in measured.items())
-    return {first + "".join(word.title() for word in rest): value for (first, *rest), value in words}
+def _similarity(features: Features) -> list[float] | None:
+    vector = similarity_vector(sound=features.sound, onsets=features.onsets)
+    return None if vector is None else [round(float(value), 4) for value in vector]

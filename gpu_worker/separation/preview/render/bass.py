@@ -19,7 +19,7 @@ def render(session: Session) -> Audio:
     rng = session.rng
     notes = list(line(session))
     if rng.random() < SYNTHESISER_LIKELIHOOD:
-        return _synthesise(notes, session)
+        return synthesise(notes, session)
     return play([Part(int(rng.choice(PROGRAMS)), notes)], session)
 
 
@@ -39,7 +39,7 @@ def line(session: Session) -> Iterator[Note]:
             yield Note(pitch, start, start + eighth * rng.choice([0.5, 0.9, 0.98, 1.8]), rng.uniform(75, 120))
 
 
-def _synthesise(notes: list[Note], session: Session) -> Audio:
+def synthesise(notes: list[Note], session: Session) -> Audio:
     """Play with a sine or a sawtooth through a low-pass filter."""
     rng = session.rng
     session.use("bass synthesiser")

@@ -14,6 +14,8 @@ from gpu_worker.separation.preview.render.clip import SAMPLE_RATE, Audio, Sessio
 from gpu_worker.separation.preview.render.packages import SOUNDFONTS
 
 PAN_CONTROLLER = 10
+# A pitch bend of General MIDI reaches two semitones.
+BEND_A_CENT = 8192 / 200
 
 
 class Note(NamedTuple):
@@ -26,22 +28,31 @@ class Note(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one instrument plays: a General MIDI program, or a drum kit if `drums`; pan from 0 to 127."""
+    """What one instrument plays: a General MIDI program, or a drum kit if `drums`; pan from 0 to 127.
+
+    `cents` detunes the instrument.
+    """
 
     program: int
     notes: Sequence[Note]
     drums: bool = False
     pan: int | None = None
+    cents: float = 0.0
 
 
-def play(parts: Iterable[Part], session: Session) -> Audio:
-    """Render parts with a soundfont, reverb and chorus drawn at random; (samples, 2)."""
+def play(
+    parts: Iterable[Part], session: Session, package: str | None = None, *, effects: bool = True
+) -> Audio:
+    """Render parts with reverb and chorus drawn at random, unless `effects` is off; (samples, 2).
+
+    The soundfont is that of the given Debian package, or drawn at random too.
+    """
     rng = session.rng
     score = pretty_midi.PrettyMIDI()
     for part in parts:
         score.instruments.append(_instrument(part, session.clip.duration))
-    reverb, chorus = int(rng.random() < 0.5), int(rng.random() < 0.4)
-    package = str(rng.choice(list(SOUNDFONTS)))
+    reverb, chorus = int(effects and rng.random() < 0.5), int(effects and rng.random() < 0.4)
+    package = package or str(rng.choice(list(SOUNDFONTS)))
     session.use(package)
     with tempfile.TemporaryDirectory() as folder:
         midi, wave = Path(folder, "score.mid"), Path(folder, "audio.wav")
@@ -65,4 +76,6 @@ def _instrument(part: Part, duration: float) -> pretty_midi.Instrument:
             instrument.notes.append(pretty_midi.Note(velocity, pitch, float(note.start), float(note.end)))
     if part.pan is not None:
         instrument.control_changes.append(pretty_midi.ControlChange(PAN_CONTROLLER, part.pan, 0.0))
+    if part.cents:
+        instrument.pitch_bends.append(pretty_midi.PitchBend(round(part.cents * BEND_A_CENT), 0.0))
     return instrument

@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -57,29 +58,17 @@ def sing(session: Session, lowest: int) -> Audio:
     clip, rng = session.clip, session.rng
     mono = np.zeros(clip.samples + SAMPLE_RATE, np.float32)
     time = clip.next_beat(rng.uniform(0, 2))
-    speaker = _speaker(rng)
+    speaker = draw_speaker(rng)
     session.use(f"{speaker[0]} {speaker[2]}")
     formant_shift = rng.uniform(0.9, 1.15)
     vibrato_hertz, vibrato_semitones = rng.uniform(4.5, 6.5), rng.uniform(0, 0.45)
     while time < clip.duration - 1:
-        speech, rate = _speak(speaker, rng)
-        f0, times = pyworld.dio(speech, rate, frame_period=1000 * FRAME)
-        f0 = pyworld.stonemask(speech, f0, times, rate)
-        envelope = pyworld.cheaptrick(speech, f0, times, rate)
-        aperiodicity = pyworld.d4c(speech, f0, times, rate)
-
-        frames = _stretched(f0 > 0, rng)
+        speech = speak(speaker, rng, int(rng.integers(3, 7)))
+        frames = speech.stretched(rng)
         seconds = np.arange(len(frames)) * FRAME
         vibrato = vibrato_semitones * np.sin(2 * np.pi * vibrato_hertz * seconds)
         melody = _melody(len(frames), session, lowest) + vibrato + rng.normal(0, 0.04)
-        sung = pyworld.synthesize(
-            np.where(f0[frames] > 0, 440 * 2 ** ((melody - 69) / 12), 0.0),
-            _shift_formants(envelope[frames], formant_shift),
-            np.ascontiguousarray(aperiodicity[frames]),
-            rate,
-            1000 * FRAME,
-        )
-        phrase = _with_breath(resample_poly(sung, SAMPLE_RATE, rate), rate, rng)
+        phrase = speech.sing(frames, melody, formant_shift, rng)
         at = int(time * SAMPLE_RATE)
         heard = mono[at : at + len(phrase)]
         heard += phrase[: len(heard)].astype(np.float32)
@@ -88,7 +77,7 @@ def sing(session: Session, lowest: int) -> Audio:
     return mono[: clip.samples]
 
 
-def _speaker(rng: Generator) -> list[str]:
+def draw_speaker(rng: Generator) -> list[str]:
     """Draw a voice: the command that speaks with it, without the text and the file to write."""
     if rng.random() < 0.75:
         voice = f"{rng.choice(ESPEAK_LANGUAGES)}+{rng.choice(ESPEAK_VARIANTS)}"
@@ -96,27 +85,54 @@ def _speaker(rng: Generator) -> list[str]:
     return ["flite", "-voice", str(rng.choice(FLITE_VOICES))]
 
 
-def _speak(speaker: list[str], rng: Generator) -> tuple[Signal, int]:
-    """Speak a few random words; the signal and its sample rate."""
-    text = " ".join(rng.choice(LYRICS.split(), int(rng.integers(3, 7))))
+def speak(speaker: list[str], rng: Generator, words: int) -> "Speech":
+    """Speak random words."""
+    text = " ".join(rng.choice(LYRICS.split(), words))
     with tempfile.TemporaryDirectory() as folder:
         wave = str(Path(folder, "speech.wav"))
         output = ["-w", wave, text] if speaker[0] == "espeak-ng" else ["-o", wave, "-t", text]
         subprocess.run([*speaker, *output], check=True, capture_output=True)
-        speech, rate = soundfile.read(wave, dtype="float64")
-    return speech, rate
+        return Speech.analyse(*soundfile.read(wave, dtype="float64"))
 
 
-def _stretched(voiced: NDArray[np.bool_], rng: Generator) -> NDArray[np.intp]:
-    """Frames of the speech in the order in which they are sung: slowly where voiced, else hardly changed."""
-    speed = np.where(voiced, rng.uniform(0.35, 0.8), rng.uniform(0.9, 1.2))
-    speed = np.convolve(speed, np.ones(5) / 5, "same")
-    positions = []
-    position = 0.0
-    while position < len(voiced) - 1:
-        positions.append(position)
-        position += max(0.2, speed[int(position)])
-    return np.array(positions).round().astype(np.intp)
+@dataclass(frozen=True)
+class Speech:
+    """Speech as WORLD takes it apart, in frames of FRAME seconds."""
+
+    rate: int
+    voiced: NDArray[np.bool_]
+    envelope: Signal
+    aperiodicity: Signal
+
+    @classmethod
+    def analyse(cls, speech: Signal, rate: int) -> "Speech":
+        """Take speech apart."""
+        f0, times = pyworld.dio(speech, rate, frame_period=1000 * FRAME)
+        f0 = pyworld.stonemask(speech, f0, times, rate)
+        envelope = pyworld.cheaptrick(speech, f0, times, rate)
+        return cls(rate, f0 > 0, envelope, pyworld.d4c(speech, f0, times, rate))
+
+    def stretched(self, rng: Generator) -> NDArray[np.intp]:
+        """Frames in the order in which they are sung: slowly where voiced, else hardly changed."""
+        speed = np.where(self.voiced, rng.uniform(0.35, 0.8), rng.uniform(0.9, 1.2))
+        speed = np.convolve(speed, np.ones(5) / 5, "same")
+        positions = []
+        position = 0.0
+        while position < len(self.voiced) - 1:
+            positions.append(position)
+            position += max(0.2, speed[int(position)])
+        return np.array(positions).round().astype(np.intp)
+
+    def sing(self, frames: NDArray[np.intp], melody: Signal, formant_shift: float, rng: Generator) -> Signal:
+        """Put frames together again, on a melody of one MIDI pitch a frame; (samples,), its peak at 1."""
+        sung = pyworld.synthesize(
+            np.where(self.voiced[frames], 440 * 2 ** ((melody - 69) / 12), 0.0),
+            _shift_formants(self.envelope[frames], formant_shift),
+            np.ascontiguousarray(self.aperiodicity[frames]),
+            self.rate,
+            1000 * FRAME,
+        )
+        return _with_breath(resample_poly(sung, SAMPLE_RATE, self.rate), self.rate, rng)
 
 
 def _melody(frames: int, session: Session, lowest: int) -> Signal:

@@ -1,0 +1,76 @@
+"""A song's result as JAMS (Humphrey et al. 2014), which other tools of music information retrieval read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jams
+
+from gpu_worker.analysis.song import SongAnalysis
+from shared.keys import PITCH_CLASSES, MusicalKey
+from shared.models import ANALYSIS_VERSION
+
+Observation = tuple[float, float, Any, float | None]
+"""Time and duration in seconds, value, and confidence."""
+
+
+def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: str = "") -> jams.JAMS:
+    """Return a song's result as JAMS, checked against its schema.
+
+    Beats, tempo, key, chords and sections are the song's; notes and active regions each stem's, whose name is
+    in the annotation's sandbox. What was not measured has no annotation. The file's sandbox holds time
+    signature and tuning, for which JAMS has no namespace.
+
+    Raises
+    ------
+    jams.SchemaError
+        If a value is none that JAMS allows.
+    """
+    song = result.song
+    shared = next((values for values in result.stems.values() if "bpm" in values), {})
+    confidence = shared.get("confidence", {})
+    file = jams.JAMS()
+    file.file_metadata = jams.FileMetadata(title=title, artist=artist, duration=duration)
+    file.sandbox = jams.Sandbox(timeSignature=song.get("timeSignature"), tuning=song.get("tuning"))
+
+    def add(namespace: str, observations: Iterable[Observation], **sandbox: str) -> None:
+        annotation = jams.Annotation(
+            namespace=namespace,
+            time=0,
+            duration=duration,
+            annotation_metadata=jams.AnnotationMetadata(
+                annotation_tools="Stem Library", version=str(ANALYSIS_VERSION), data_source="program"
+            ),
+            sandbox=sandbox,
+        )
+        for time, length, value, sure in observations:
+            annotation.append(time=time, duration=length, value=value, confidence=sure)
+        if annotation.data:
+            file.annotations.append(annotation)
+
+    add("beat", ((beat["time"], 0.0, beat.get("position"), None) for beat in shared.get("beats") or ()))
+    if song.get("bpm"):
+        add("tempo", [(0.0, duration, song["bpm"], confidence.get("bpm"))])
+    if song.get("key"):
+        key = MusicalKey.parse(song["key"])
+        name = f"{PITCH_CLASSES[key.tonic]}:{key.mode}"
+        add("key_mode", [(0.0, duration, name, confidence.get("key"))])
+    add("chord", _spans(shared.get("chordProgression"), "chord"))
+    add("segment_open", _spans(shared.get("sections"), "label"))
+    for stem, values in result.stems.items():
+        notes = (values.get("notationData") or {}).get("notes", ())
+        add("note_midi", (_note(note, note["pitch"]) for note in notes if "pitch" in note), stem=stem)
+        add("tag_open", (_note(note, note["drum"]) for note in notes if "drum" in note), stem=stem)
+        regions = values.get("activeRegions") or ()
+        add("segment_open", _spans([region | {"label": "active"} for region in regions], "label"), stem=stem)
+    file.validate(strict=True)
+    return file
+
+
+def _spans(spans: Iterable[Mapping[str, Any]] | None, name: str) -> Iterable[Observation]:
+    for span in spans or ():
+        length = round(span["end"] - span["start"], 3)
+        yield span["start"], length, span[name], span.get("confidence")
+
+
+def _note(note: Mapping[str, Any], value: Any) -> Observation:
+    return note["onset"], round(note["offset"] - note["onset"], 3), value, note["confidence"]

@@ -1,0 +1,44 @@
+"""Onset strength: how much new energy starts at each moment."""
+
+import librosa
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+
+HOP = 256
+FRAME_RATE = ANALYSIS_RATE / HOP
+"""Frames a second, 86.1."""
+
+WINDOW = 1024
+BANDS = 48
+COMPRESSION = 1000.0
+"""Of magnitudes whose loudest is 1, before the logarithm: 60 dB below it still count a little."""
+
+LAG = 2
+"""Frames between the spectra that are compared; an onset peaks within 5 ms of its true time with it."""
+
+LOW_HERTZ, HIGH_HERTZ = 200.0, 4500.0
+
+Curve = NDArray[np.float32]
+
+
+def onset_strength(sound: Sound) -> Curve:
+    """Measure the onset strength of a sound, (frames,) at FRAME_RATE.
+
+    Spectral flux of the logarithmic mel spectrum against its maximum over neighbouring bands, which keeps
+    vibrato from looking like onsets (SuperFlux, Böck & Widmer 2013). Low, middle and high bands count alike.
+    """
+    if sound.is_silent:
+        return np.zeros(1 + len(sound.samples) // HOP, np.float32)
+    spectrum = np.abs(librosa.stft(sound.samples, n_fft=WINDOW, hop_length=HOP))
+    bands = librosa.filters.mel(sr=ANALYSIS_RATE, n_fft=WINDOW, n_mels=BANDS, fmin=30, norm=None) @ spectrum
+    level = np.log1p(COMPRESSION * bands / bands.max())
+    before = level.copy()
+    before[1:-1] = np.maximum(level[1:-1], np.maximum(level[:-2], level[2:]))
+    flux = np.zeros_like(level)
+    flux[:, LAG:] = np.maximum(0, level[:, LAG:] - before[:, :-LAG])
+    centres = librosa.mel_frequencies(BANDS + 2, fmin=30, fmax=ANALYSIS_RATE / 2)[1:-1]
+    parts = np.split(flux, np.searchsorted(centres, [LOW_HERTZ, HIGH_HERTZ]))
+    total: Curve = sum(part.mean(axis=0) for part in parts)
+    return total

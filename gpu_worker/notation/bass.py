@@ -1,0 +1,167 @@
+"""The notes of a bass."""
+
+import itertools
+from typing import NamedTuple
+
+import librosa
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve
+from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+from gpu_worker.notation.notes import Note, velocities
+from gpu_worker.notation.pitch import PitchTrack
+
+CLEAR_ONSET = 0.2
+"""Share of the strong onsets (90th percentile) that an onset must reach to split a sounding note."""
+
+SETTLING_SECONDS = 0.07
+"""After an onset, in which pitch and confidence still show what was before, or the attack's noise."""
+
+SETTLING_SHARE = 0.3
+"""Of a short note at most."""
+
+SHORTEST_SECONDS = 0.05
+HELD_SECONDS = 0.1
+"""A new pitch that lasts this long is a note of its own, also without an onset."""
+
+MIN_CONFIDENCE = 0.15
+"""Plain waves, which the network has hardly met, get 0.25 to 0.5; noise less than 0.1."""
+
+DECAY_DB = 12.0
+"""A note has ended where it is this much softer than its loudest moment."""
+
+MIN_RISE_DB = 4.0
+"""Of a note's harmonics at its onset: mostly 10 to 40, 5 if repeated legato; leaked drums add 0 to 5."""
+
+HARMONICS = 5
+WINDOW = 2048
+QUIET_DB = 40.0
+"""Below the part's loudest moment: not played."""
+
+Values = NDArray[np.float64]
+
+
+def transcribe_bass(
+    *, sound: Sound, track: PitchTrack, onsets: Curve, tuning_cents: float = 0.0
+) -> list[Note]:
+    """Find the notes of a bass; none where it shows no pitch.
+
+    Onsets cut the part into pieces. A piece whose pitch holds is a note if its own harmonics rise at the
+    onset; if they don't, something else was struck that leaks into the stem, and the note before goes on.
+
+    Parameters
+    ----------
+    sound : Sound
+        The bass.
+    track : PitchTrack
+        Tracked with `is_bass`.
+    onsets : ndarray
+        Onset strength of the same sound, (frames,) at FRAME_RATE.
+    tuning_cents : float
+        How far the song is tuned above A4 = 440 Hz; pitches are counted from there.
+    """
+    if len(track.times) < 2 or track.confidence.max() < MIN_CONFIDENCE:
+        return []
+    pitch = track.midi - tuning_cents / 100
+    edges = _edges(track, onsets, np.round(pitch))
+    floor = track.level.max() - QUIET_DB
+    magnitude = np.abs(librosa.stft(sound.samples, n_fft=WINDOW, hop_length=HOP))
+    pieces: list[_Piece] = []
+    for start, end in itertools.pairwise(edges):
+        piece = _piece(track, pitch, start, end, floor)
+        if piece is None:
+            continue
+        if _rise(magnitude, piece, tuning_cents) >= MIN_RISE_DB:
+            pieces.append(piece)
+        elif (
+            pieces and pieces[-1].pitch == piece.pitch and piece.onset - pieces[-1].offset < SETTLING_SECONDS
+        ):
+            pieces[-1] = pieces[-1]._replace(offset=piece.offset)
+    loudness = velocities(np.array([piece.level for piece in pieces]))
+    return [
+        Note(
+            onset=piece.onset,
+            offset=piece.offset,
+            pitch=piece.pitch,
+            velocity=velocity,
+            confidence=piece.confidence,
+        )
+        for piece, velocity in zip(pieces, loudness, strict=True)
+    ]
+
+
+class _Piece(NamedTuple):
+    onset: float
+    offset: float
+    pitch: int
+    confidence: float
+    level: float
+    """dBFS."""
+
+
+def _rise(magnitude: NDArray[np.float32], piece: _Piece, tuning_cents: float) -> float:
+    """How much the harmonics of a piece's pitch rise at its onset, in dB."""
+    hertz = 440 * 2 ** ((piece.pitch - 69 + tuning_cents / 100) / 12)
+    bins = np.round(np.arange(1, HARMONICS + 1) * hertz * WINDOW / ANALYSIS_RATE).astype(int)
+    strength = sum(magnitude[each - 1 : each + 2].max(axis=0) for each in bins) + 1e-6
+    onset = round(piece.onset * FRAME_RATE)
+    before, after = strength[max(0, onset - 7) : onset + 3], strength[onset : onset + 8]
+    if not len(after):
+        return 0.0
+    if onset < 3:  # it sounds from the start
+        return MIN_RISE_DB
+    return float(20 * np.log10(after.max() / before.min()))
+
+
+def _edges(track: PitchTrack, onsets: Curve, rounded: Values) -> list[float]:
+    """Times at which a note may begin, and the end."""
+    struck = onset_times(onsets)
+    step = track.times[1] - track.times[0]
+    held = max(2, round(HELD_SECONDS / step))
+    steady = np.array(
+        [len(set(rounded[i : i + held])) == 1 for i in range(len(rounded) - held + 1)] + [False] * (held - 1)
+    )
+    changes, last = [], np.nan
+    for i in np.flatnonzero(steady & (track.confidence > MIN_CONFIDENCE)):
+        if rounded[i] != last and not np.isnan(last):
+            changes.append(track.times[i] - step / 2)
+        last = rounded[i]
+    apart = SETTLING_SECONDS + step
+    slurred = [time for time in changes if not len(struck) or np.abs(struck - time).min() > apart]
+    return sorted([0.0, *struck, *slurred, float(track.times[-1] + step)])
+
+
+def onset_times(strength: Curve) -> Values:
+    """Times in seconds of the onsets that stand out."""
+    peaks = librosa.util.peak_pick(strength, pre_max=3, post_max=3, pre_avg=8, post_avg=8, delta=0.02, wait=4)
+    if not len(peaks):
+        return np.zeros(0)
+    strong = np.percentile(strength[peaks], 90)
+    return np.asarray(peaks[strength[peaks] > CLEAR_ONSET * strong] / FRAME_RATE)
+
+
+def _piece(track: PitchTrack, pitch: Values, start: float, end: float, floor: float) -> _Piece | None:
+    """What sounds between two times, if it has a pitch."""
+    settled = min(SETTLING_SECONDS, SETTLING_SHARE * (end - start))
+    inside = (track.times > start + settled) & (track.times < end - 0.01)
+    whole = (track.times >= start) & (track.times < end)
+    if not inside.any() or end - start < SHORTEST_SECONDS:
+        return None
+    level = track.level[whole]
+    # The last frames hear the next note begin.
+    loudest = float(track.level[whole & (track.times < end - 0.02)].max(initial=level[0]))
+    sounding = inside & (track.level > max(floor, loudest - DECAY_DB)) & (track.confidence > MIN_CONFIDENCE)
+    if not sounding.any():
+        return None
+    weights = track.confidence[sounding]
+    rounded = np.round(pitch[sounding]).astype(int)
+    numbers = np.unique(rounded)
+    votes = np.array([weights[rounded == number].sum() for number in numbers])
+    number = int(numbers[votes.argmax()])
+    confidence = float(weights[rounded == number].max() * votes.max() / votes.sum())
+    until = track.times[np.flatnonzero(whole)[np.flatnonzero(level > max(floor, loudest - DECAY_DB))[-1]]]
+    offset = float(min(end, until + (track.times[1] - track.times[0])))
+    if offset - start < SHORTEST_SECONDS:
+        return None
+    return _Piece(start, offset, number, min(1.0, confidence), loudest)

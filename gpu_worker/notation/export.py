@@ -1,0 +1,84 @@
+"""The files of a part: MIDI, MusicXML and JSON."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gpu_worker.notation.midi import write_midi
+from gpu_worker.notation.score import DRUM_PITCHES, Part
+from gpu_worker.notation.tablature import GUITAR, Place, bass_for, find_tablature
+from shared.models import StemType
+
+NO_NOTES = "no notes were found"
+NO_BARS = "nothing tells where bars begin"
+
+
+def export(*, part: Part, folder: Path) -> dict[str, Any]:
+    """Write a part's files, named after its stem, and return what the JSON file holds.
+
+    Notes have their times in seconds as played beside `beat` and `beats`, the quantised onset (from the
+    song's first beat) and length; bass and other have `string` and `fret` (null where it can't be played).
+    Where a file can't be written its name is null, and `unmeasured` says why.
+    """
+    name = part.stem.lower()
+    places = find_places(part)
+    document = {**notation_of(part, places), "unmeasured": {}}
+    folder.mkdir(parents=True, exist_ok=True)
+    if not part.notes:
+        document["unmeasured"] = {"midiUri": NO_NOTES, "musicXmlUri": NO_NOTES}
+    else:
+        write_midi(part=part, path=folder / f"{name}.mid")
+        document["midiUri"] = f"{name}.mid"
+        if part.music.has_bars:
+            # Here, since music21 takes a second to import.
+            from gpu_worker.notation.musicxml import write_musicxml
+
+            write_musicxml(part=part, places=places, path=folder / f"{name}.musicxml")
+            document["musicXmlUri"] = f"{name}.musicxml"
+        else:
+            document["unmeasured"] = {"musicXmlUri": NO_BARS}
+    text = json.dumps(document, indent=1, allow_nan=False)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    return document
+
+
+def notation_of(part: Part, places: Sequence[Place | None]) -> dict[str, Any]:
+    """Return a part as the record holds it, of no files yet."""
+    notes = [_note(part, number, place) for number, place in enumerate(places)]
+    return {"notes": notes, "midiUri": None, "musicXmlUri": None}
+
+
+def find_places(part: Part) -> list[Place | None]:
+    """Return string and fret of each note; what is quantised to one beat is played together."""
+    places: list[Place | None] = [None] * len(part.notes)
+    if part.stem not in (StemType.BASS, StemType.OTHER):
+        return places
+    together: dict[float, list[int]] = {}
+    for number, note in enumerate(part.notes):
+        together.setdefault(note.onset if note.beat is None else note.beat, []).append(number)
+    chords = [[part.notes[number].pitch for number in numbers] for numbers in together.values()]
+    instrument = GUITAR if part.stem is StemType.OTHER else bass_for([note.pitch for note in part.notes])
+    for numbers, found in zip(
+        together.values(), find_tablature(chords=chords, instrument=instrument), strict=True
+    ):
+        for number, place in zip(numbers, found or (), strict=found is not None):
+            places[number] = place
+    return places
+
+
+def _note(part: Part, number: int, place: Place | None) -> dict[str, Any]:
+    note = part.notes[number]
+    values: dict[str, Any] = {"onset": round(note.onset, 3), "offset": round(note.offset, 3)}
+    values |= {"drum": _DRUMS[note.pitch]} if part.stem is StemType.DRUMS else {"pitch": note.pitch}
+    values |= {"velocity": note.velocity, "confidence": round(note.confidence, 3)}
+    values |= {
+        "beat": None if note.beat is None else round(note.beat, 4),
+        "beats": None if note.beats is None else round(note.beats, 4),
+    }
+    if part.stem in (StemType.BASS, StemType.OTHER):
+        values |= {"string": place and place.string, "fret": None if place is None else place.fret}
+    return values
+
+
+_DRUMS = {number: drum for drum, number in DRUM_PITCHES.items()}

@@ -1,0 +1,79 @@
+"""JAMS of a song's result, read back and used by the measures of mir_eval."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jams
+import pytest
+
+from gpu_worker.analysis.jams_export import to_jams
+from gpu_worker.analysis.song import SongAnalysis
+from shared.models import StemType
+
+MUSIC = {
+    "bpm": 120.0,
+    "key": "C# minor",
+    "timeSignature": "4/4",
+    "tuning": 441.5,
+    "confidence": {"bpm": 0.8, "key": 0.9},
+    "beats": [{"time": 0.5 * k, "position": k % 4 + 1} for k in range(16)],
+    "chordProgression": [
+        {"start": 0.0, "end": 4.0, "chord": "C#:min7", "confidence": 0.7},
+        {"start": 4.0, "end": 6.0, "chord": "A:maj/3", "confidence": 0.6},
+        {"start": 6.0, "end": 8.0, "chord": "N", "confidence": 0.9},
+    ],
+    "sections": [{"start": 0.0, "end": 8.0, "label": "A'", "confidence": 0.5}],
+}
+NOTE = {"onset": 0.5, "offset": 0.75, "velocity": 90, "confidence": 0.8}
+SILENT = {"unmeasured": {"bpm": "the stem is silent"}, "activeRegions": []}
+RESULT = SongAnalysis(
+    song={name: MUSIC[name] for name in ("bpm", "key", "timeSignature", "tuning")},
+    stems={
+        StemType.VOCALS: SILENT,
+        StemType.DRUMS: MUSIC | {"notationData": {"notes": [NOTE | {"drum": "snare"}]}},
+        StemType.BASS: MUSIC
+        | {"notationData": {"notes": [NOTE | {"pitch": 37}]}, "activeRegions": [{"start": 0.5, "end": 8.0}]},
+    },
+)
+
+
+def test_a_songs_jams_reads_back(tmp_path: Path):
+    path = tmp_path / "song.jams"
+    path.write_text(to_jams(result=RESULT, duration=8.0, title="Song").dumps())
+    file = jams.load(str(path), validate=True, strict=True)
+    assert (file.file_metadata.title, file.file_metadata.duration) == ("Song", 8.0)
+    assert (file.sandbox["timeSignature"], file.sandbox["tuning"]) == ("4/4", 441.5)
+    values = {a.namespace: [(o.time, o.duration, o.value) for o in a.data] for a in file.annotations}
+    assert values["beat"][5] == (2.5, 0, 2)
+    assert values["tempo"] == [(0, 8, 120)]
+    assert values["key_mode"] == [(0, 8, "C#:minor")]
+    assert values["chord"] == [(0, 4, "C#:min7"), (4, 2, "A:maj/3"), (6, 2, "N")]
+    stems = [(a.namespace, a.sandbox["stem"], a.data[0].value) for a in file.annotations if a.sandbox]
+    assert stems == [
+        ("tag_open", "Drums", "snare"),
+        ("note_midi", "Bass", 37),
+        ("segment_open", "Bass", "active"),
+    ]
+    sections = file.search(namespace="segment_open")[0]
+    assert [(o.time, o.duration, o.value, o.confidence) for o in sections.data] == [(0, 8, "A'", 0.5)]
+
+
+@pytest.mark.parametrize(("namespace", "measure"), [("beat", "F-measure"), ("chord", "sevenths")])
+def test_the_fields_own_measures_take_it(namespace: str, measure: str):
+    annotation = to_jams(result=RESULT, duration=8.0).search(namespace=namespace)[0]
+    score = jams.eval.beat if namespace == "beat" else jams.eval.chord
+    assert score(annotation, annotation)[measure] == pytest.approx(1)
+
+
+def test_what_was_not_measured_has_no_annotation():
+    stems = dict.fromkeys(StemType, SILENT)
+    nothing = replace(RESULT, song=dict.fromkeys(RESULT.song), stems=stems)
+    file = json.loads(to_jams(result=nothing, duration=8.0).dumps())
+    assert file["annotations"] == []
+
+
+def test_what_jams_does_not_allow_is_refused():
+    stems = {StemType.BASS: MUSIC | {"chordProgression": [{"start": 0, "end": 1, "chord": "H"}]}}
+    with pytest.raises(jams.SchemaError):
+        to_jams(result=replace(RESULT, stems=stems), duration=8.0)
