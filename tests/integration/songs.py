@@ -91,7 +91,11 @@ async def complete(services: Services, container: ContainerClient, job: Job) -> 
 def message_of(job: Job) -> AnalysisMessage:
     """The message of the job's first attempt."""
     return AnalysisMessage(
-        job_id=job.id, audio_file_id=job.audio_file_id, blob_name=job.blob_name, attempt=1, analysis_version=1
+        job_id=job.id,
+        audio_file_id=job.audio_file_id,
+        blob_name=job.blob_name,
+        attempt=1,
+        analysis_version=ANALYSIS_VERSION,
     )
 
 

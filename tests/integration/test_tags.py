@@ -10,7 +10,7 @@ from azure.storage.blob import ContainerClient
 from functions.services import Services
 from shared import ids
 from shared.errors import InvalidInputError
-from shared.models import AudioFile, Job, StemType
+from shared.models import ANALYSIS_VERSION, AudioFile, Job, StemType
 from tests.integration.conftest import TurnedClock
 from tests.integration.songs import blobs_of, claim, completion, save_stems, upload
 
@@ -107,7 +107,7 @@ async def test_a_download_is_saved_under_the_songs_name_whatever_it_is(
 ):
     job = await claim(services, await upload(services, container))
     audio = await complete(services, container, job, **said)
-    stem_id = ids.stem_id(audio.id, StemType.DRUMS, 1)
+    stem_id = ids.stem_id(audio.id, StemType.DRUMS, ANALYSIS_VERSION)
     async with httpx.AsyncClient() as http:
         answer = await http.get(await services.stems.download_url(stem_id))
     assert (answer.status_code, answer.content) == (200, b"RIFF")
