@@ -1,7 +1,5 @@
 """Audio files: what an upload, and the job that analyses it, mean for the library."""
 
-from datetime import timedelta
-
 from shared import ids
 from shared.effects import effect
 from shared.errors import (
@@ -24,7 +22,6 @@ from shared.models import (
 from shared.storage.blobs import AudioBlobs, BlobProperties
 from shared.storage.library import LibraryContainer
 
-DOWNLOAD_VALID = timedelta(minutes=15)
 SETTLED = frozenset({AnalysisStatus.COMPLETED, AnalysisStatus.FAILED, AnalysisStatus.REJECTED})
 
 
@@ -161,13 +158,17 @@ class StemLibrary:
         else:
             await self._store.discard(job.audio_file_id)
             folders = [f"{job.audio_file_id}/{folder}/" for folder in ids.DERIVED_FOLDERS]
-        stems = await self._store.stems(job.audio_file_id)
-        used = {stored.structures_blob for stored in stems}
-        used |= {self._blobs.name_of(stored.stem.blob_uri) for stored in stems}
+        used = await self.blobs_of_stems(job.audio_file_id)
         if audio and audio.record.artwork_uri:
             used.add(self._blobs.name_of(audio.record.artwork_uri))
         for folder in folders:
             await self._blobs.delete_all(folder, but=used)
+
+    async def blobs_of_stems(self, audio_file_id: str) -> set[str | None]:
+        """Return the names of the blobs that a song's stems refer to."""
+        stems = await self._store.stems(audio_file_id)
+        used = {stored.structures_blob for stored in stems}
+        return used | {self._blobs.name_of(stored.stem.blob_uri) for stored in stems}
 
     async def artwork_url(self, audio_file_id: str) -> str:
         """Return a short-lived URL of the picture of the file's tags.
@@ -182,7 +183,7 @@ class StemLibrary:
         if blob_name is None:
             raise NotFoundError("The tags of this file hold no picture, or were not read yet.")
         file_name = blob_name.rpartition("/")[2]
-        return await self._blobs.download_url(blob_name, file_name=file_name, valid=DOWNLOAD_VALID)
+        return await self._blobs.download_url(blob_name, file_name=file_name)
 
     async def mark_deleted(self, audio_file_id: str, if_match: str | None = None) -> AudioFile | None:
         """Make an audio file invisible, as the first step of its deletion; None if there is none.

@@ -13,6 +13,7 @@ BPM_BIN = 5
 UNKNOWN = "unknown"
 
 Contribution = Mapping[str, Mapping[str, int]]
+"""What a record adds to the counters: {document: {counter: number}}."""
 
 
 class BpmBin(WireModel):

@@ -15,7 +15,7 @@ from shared.errors import (
 )
 from shared.file_names import stem_file_name
 from shared.job_ports import Clock
-from shared.library import DOWNLOAD_VALID, StemLibrary
+from shared.library import StemLibrary
 from shared.library_index import LibraryIndex
 from shared.models import ANALYSIS_VERSION, STRUCTURE_FIELDS, Stem, StemType, Stored
 from shared.storage.blobs import AudioBlobs
@@ -119,9 +119,7 @@ class Stems:
 
     async def _delete_blobs(self, deleted: StemDocument) -> None:
         """Delete a stem's blobs, unless another stem of the song refers to them."""
-        others = await self._store.stems(deleted.stem.audio_file_id)
-        used = {other.structures_blob for other in others}
-        used |= {self._blobs.name_of(other.stem.blob_uri) for other in others}
+        used = await self._library.blobs_of_stems(deleted.stem.audio_file_id)
         for blob in (self._blobs.name_of(deleted.stem.blob_uri), deleted.structures_blob):
             if blob is not None and blob not in used:
                 await self._blobs.delete(blob)
@@ -165,7 +163,7 @@ class Stems:
         assert blob_name is not None, "a stem lies in this deployment's storage"
         title = song.title or song.name.rsplit(".", 1)[0]
         file_name = stem_file_name(title=title, artist=song.artist, stem_type=stem.type)
-        return await self._blobs.download_url(blob_name, file_name=file_name, valid=DOWNLOAD_VALID)
+        return await self._blobs.download_url(blob_name, file_name=file_name)
 
     async def notation_of(self, stem_id: str) -> Any:
         """Return the stem's notation as native JSON.
@@ -197,7 +195,7 @@ class Stems:
         if blob_name is None or not blob_name.startswith(f"{stem.audio_file_id}/"):
             raise NotFoundError(_why_missing(stem, field, f"notation as {suffix}"))
         file_name = f"{stem.type}.{suffix}"
-        return await self._blobs.download_url(blob_name, file_name=file_name, valid=DOWNLOAD_VALID)
+        return await self._blobs.download_url(blob_name, file_name=file_name)
 
     async def _find(self, stem_id: str) -> StemDocument:
         audio_file_id = await self._search_index.find_stem(stem_id)

@@ -21,6 +21,7 @@ from benchmarks.analysis.outline import FORMS, TARGET_SECONDS, Outline, _section
 from benchmarks.analysis.songs import Truth, numbers_of, read_truth, song_folder
 from gpu_worker.analysis import meter, sections
 from gpu_worker.analysis.drums import find_onsets
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.meter import METERS
 from gpu_worker.analysis.onsets import FRAME_RATE
 from gpu_worker.analysis.rhythm import hear, read
@@ -59,7 +60,9 @@ def main() -> None:
 
 def examine(truth: Truth, stems: dict[str, Sound]) -> Song:
     """Read a song in all ways, and tell which are right."""
-    accents = hear(drums=find_onsets(stems["drums"]), bass=stems["bass"], other=stems["other"])
+    accents = hear(
+        drums=find_onsets(stems["drums"]), bass=Features(stems["bass"]), other=Features(stems["other"])
+    )
     candidates = read(accents)
     quality = np.array([_quality(truth, reading) for reading in candidates])
     downbeats = np.array(truth["downbeats"])

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from gpu_worker.analysis.drums import DRUMS, DrumOnsets
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.meter import Accents, Reading, readings, weigh
-from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve, onset_strength
+from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve
 from gpu_worker.analysis.pulse import Frames, candidate_periods, pulses
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 
@@ -129,9 +130,9 @@ def track_rhythm(*, accents: Accents, song: Sound) -> Rhythm | None:
     )
 
 
-def hear(*, drums: DrumOnsets, bass: Sound, other: Sound) -> Accents:
+def hear(*, drums: DrumOnsets, bass: Features, other: Features) -> Accents:
     """Measure what marks beats and bars."""
-    frames = 1 + len(other.samples) // HOP
+    frames = 1 + len(other.sound.samples) // HOP
     likelihoods = dict(zip(DRUMS, drums.likelihoods.T, strict=True))
     kick, snare = likelihoods.pop("kick"), likelihoods.pop("snare")
     others = np.max([*likelihoods.values(), drums.unknown], axis=0)
@@ -139,10 +140,10 @@ def hear(*, drums: DrumOnsets, bass: Sound, other: Sound) -> Accents:
         kick=_curve(drums.frames, kick, frames),
         snare=_curve(drums.frames, snare, frames),
         others=_curve(drums.frames, others, frames),
-        bass=_scaled(onset_strength(bass)),
-        chords=_scaled(onset_strength(other)),
-        bass_chroma=_chroma(bass),
-        chroma=_chroma(other),
+        bass=_scaled(bass.onsets),
+        chords=_scaled(other.onsets),
+        bass_chroma=_chroma(bass.sound),
+        chroma=_chroma(other.sound),
     )
 
 

@@ -39,9 +39,9 @@ def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
     """
     sounds = {stem: load_sound(path) for stem, path in stem_paths.items()}
     features = {stem: Features(sound) for stem, sound in sounds.items()}
-    bass, other, vocals = (sounds[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
+    bass, other, vocals = (features[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
     strokes = find_onsets(sounds[StemType.DRUMS])
-    accents = hear(drums=strokes, bass=bass, other=vocals if other.is_silent else other)
+    accents = hear(drums=strokes, bass=bass, other=vocals if other.sound.is_silent else other)
     rhythm = track_rhythm(accents=accents, song=_mix(list(sounds.values())))
     sections = (
         find_sections(accents=accents, stems=list(sounds.values()), downbeats=rhythm.downbeats)
@@ -49,9 +49,9 @@ def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
         else []
     )
     harmony = analyse_harmony(
-        bass=features[StemType.BASS],
-        other=features[StemType.OTHER],
-        vocals=features[StemType.VOCALS],
+        bass=bass,
+        other=other,
+        vocals=vocals,
         beats=rhythm.beats if rhythm else (),
         downbeats=rhythm.downbeats if rhythm else (),
     )

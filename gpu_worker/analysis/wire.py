@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from gpu_worker.analysis.harmony import Harmony
 from gpu_worker.analysis.metrics import AudioMetrics
 from gpu_worker.analysis.rhythm import Rhythm
@@ -127,5 +129,4 @@ def _beats(rhythm: Rhythm) -> list[dict[str, Any]]:
 
 def metrics_values(metrics: AudioMetrics) -> dict[str, Any]:
     """Return the metrics under their wire names."""
-    words = ((name.split("_"), value) for name, value in metrics.to_dict().items())
-    return {first + "".join(word.title() for word in rest): value for (first, *rest), value in words}
+    return {to_camel(name): value for name, value in metrics.to_dict().items()}

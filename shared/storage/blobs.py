@@ -20,6 +20,7 @@ from shared.errors import FieldFault, InvalidInputError
 from shared.file_names import content_disposition
 
 CLOCK_SKEW = timedelta(minutes=5)
+DOWNLOAD_VALID = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +140,11 @@ class AudioBlobs:
         """Return a URL that may create exactly this blob, and when it expires."""
         return await self._signed(blob_name, BlobSasPermissions(create=True, write=True), valid)
 
-    async def download_url(self, blob_name: str, *, file_name: str, valid: timedelta) -> str:
+    async def download_url(self, blob_name: str, *, file_name: str) -> str:
         """Return a URL that may read exactly this blob, which a browser saves as `file_name`."""
         disposition = content_disposition(file_name)
         url, _ = await self._signed(
-            blob_name, BlobSasPermissions(read=True), valid, content_disposition=disposition
+            blob_name, BlobSasPermissions(read=True), DOWNLOAD_VALID, content_disposition=disposition
         )
         return url
 

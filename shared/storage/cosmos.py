@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
+from azure.core.async_paging import AsyncItemPaged
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
@@ -105,17 +106,8 @@ class Container:
         self, query: str, *, partition: str | None = None, limit: int | None = None, **parameters: Any
     ) -> list[Document]:
         """Return up to `limit` documents; without a partition from all of them, in no order."""
-        container = await self._database.container(self.name)
-        options: dict[str, Any] = {} if partition is None else {"partition_key": partition}
-        if limit is not None:
-            options["max_item_count"] = limit
-        found = container.query_items(
-            query,
-            parameters=[{"name": f"@{name}", "value": value} for name, value in parameters.items()],
-            **options,
-        )
         documents: list[Document] = []
-        async for document in found:
+        async for document in await self._items(query, partition, limit, parameters):
             documents.append(document)
             if len(documents) == limit:
                 break
@@ -131,18 +123,24 @@ class Container:
         **parameters: Any,
     ) -> tuple[list[Document], str | None]:
         """Return a page of documents, and the continuation after them; without a partition in no order."""
-        container = await self._database.container(self.name)
-        options: dict[str, Any] = {} if partition is None else {"partition_key": partition}
-        pages = container.query_items(
-            query,
-            parameters=[{"name": f"@{name}", "value": value} for name, value in parameters.items()],
-            max_item_count=limit,
-            **options,
-        ).by_page(continuation)
+        pages = (await self._items(query, partition, limit, parameters)).by_page(continuation)
         async for page in pages:
             documents = [document async for document in page]
             return documents, pages.continuation_token or None  # type: ignore[attr-defined]
         return [], None  # the SDK has no page at all where nothing is found
+
+    async def _items(
+        self, query: str, partition: str | None, limit: int | None, parameters: Mapping[str, Any]
+    ) -> AsyncItemPaged[Document]:
+        container = await self._database.container(self.name)
+        options: dict[str, Any] = {} if partition is None else {"partition_key": partition}
+        if limit is not None:
+            options["max_item_count"] = limit
+        return container.query_items(
+            query,
+            parameters=[{"name": f"@{name}", "value": value} for name, value in parameters.items()],
+            **options,
+        )
 
     async def _delete(self, item_id: str, partition: str, etag: str | None = None) -> None:
         container = await self._database.container(self.name)

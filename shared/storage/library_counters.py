@@ -4,22 +4,19 @@ import asyncio
 import contextlib
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from shared.errors import AlreadyExistsError
+from shared.library_statistics import Contribution
 from shared.storage.cosmos import Container, Document
 from shared.storage.stats import CONFLICT, NOT_FOUND, REMEMBERED_SECONDS, counters_of
 
 CHANGED = 412
-Contribution = Mapping[str, Mapping[str, int]]
-"""What a record adds to the counters: {document: {counter: number}}."""
 SHARDS = 8
 """Partitions of the library's counters, so that writers seldom wait for each other."""
-
-
 READINGS = 5
 COUNTERS_ALONE = "SELECT * FROM c WHERE NOT IS_DEFINED(c.contribution)"
 

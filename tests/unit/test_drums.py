@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gpu_worker.analysis.drums import DrumStroke, find_onsets, transcribe_drums
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.rhythm import hear
 from gpu_worker.analysis.sections import Section, find_sections
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
@@ -62,7 +63,7 @@ def song_of(form: str, bars: int = 4) -> tuple[list[Section], float]:
             (bar + 0.5 * half, kick() if half == 0 or letter == "B" else snare()) for half in range(2)
         ]
     drums, harmony = placed(strokes), placed(notes)
-    accents = hear(drums=find_onsets(drums), bass=harmony, other=harmony)
+    accents = hear(drums=find_onsets(drums), bass=Features(harmony), other=Features(harmony))
     stems = [drums, harmony, harmony]
     return find_sections(accents=accents, stems=stems, downbeats=np.arange(len(form) * bars) * 1.0), float(
         bars
@@ -79,11 +80,11 @@ def test_sections_turn_and_recur():
 
 def test_too_few_bars_have_no_sections():
     silence = Sound(np.zeros(ANALYSIS_RATE, np.float32))
-    accents = hear(drums=find_onsets(silence), bass=silence, other=silence)
+    accents = hear(drums=find_onsets(silence), bass=Features(silence), other=Features(silence))
     assert find_sections(accents=accents, stems=[silence], downbeats=np.array([0.0, 0.5])) == []
 
 
 def test_silent_bars_are_one_section():
     silence = Sound(np.zeros(ANALYSIS_RATE * 20, np.float32))
-    accents = hear(drums=find_onsets(silence), bass=silence, other=silence)
+    accents = hear(drums=find_onsets(silence), bass=Features(silence), other=Features(silence))
     assert len(find_sections(accents=accents, stems=[silence], downbeats=np.arange(0, 20, 2.0))) == 1

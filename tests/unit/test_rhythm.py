@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from gpu_worker.analysis.drums import find_onsets
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.rhythm import Rhythm, hear, track_rhythm
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 
@@ -82,7 +83,8 @@ class Band:
 
 def track(*, drums: Sound, bass: Sound, other: Sound) -> Rhythm | None:
     return track_rhythm(
-        accents=hear(drums=find_onsets(drums), bass=bass, other=other), song=drums + bass + other
+        accents=hear(drums=find_onsets(drums), bass=Features(bass), other=Features(other)),
+        song=drums + bass + other,
     )
 
 
