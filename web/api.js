@@ -13,6 +13,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Lets App Service Authentication sign the user in, and come back to this address. */
+function signIn() {
+  location.assign(`/.auth/login/aad?post_login_redirect_uri=${encodeURIComponent(location.pathname + location.hash)}`);
+}
+
 /** Returns the response if it is a success. "no-cache" lets the browser revalidate by ETag: a 304 costs no body. */
 export async function request(path, options = {}) {
   let response;
@@ -23,6 +28,7 @@ export async function request(path, options = {}) {
     throw new ApiError(0, "The server can't be reached.");
   }
   if (response.ok) return response;
+  if (response.status === 401) signIn();
   throw new ApiError(response.status, await problemText(response));
 }
 
