@@ -11,7 +11,13 @@ DAY = "2026-03-14"
 MODEL = "htdemucs@955717e8"
 WORKER = {"attempt": 1, "workerId": "gpu-0"}
 
-MUSIC: dict[str, Any] = {"bpm": 120.5, "key": "C# major", "timeSignature": "4/4", "tuning": 440.2}
+MUSIC: dict[str, Any] = {
+    "bpm": 120.5,
+    "key": "C# major",
+    "timeSignature": "4/4",
+    "tuning": 440.2,
+    "beatTracker": "beat_this-final0@1a2b3c4d",
+}
 CHORDS = '[{"start":0.0,"end":1.99,"chord":"C#:maj","confidence":0.91}]'
 BEATS = '[{"time":0.512,"position":1},{"time":1.01,"position":2}]'
 SECTIONS = '[{"start":0.0,"end":15.9,"label":"A","confidence":0.6}]'

@@ -9,11 +9,24 @@ from shared.models import StemType
 
 
 @dataclass(frozen=True)
+class ModelNames:
+    """Which models the process loads, and where; as in settings.py."""
+
+    stem_model: str
+    stem_model_repo: Path | None
+    beat_model: str
+    beat_model_repo: Path | None
+    device: str
+
+
+@dataclass(frozen=True)
 class Ready:
     """The model is loaded."""
 
     model_label: str
     model_note: str | None
+    beat_tracker: str
+    """As the records of this process will say."""
     device: str
 
 

@@ -4,10 +4,9 @@ import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 from gpu_worker import model_process
-from gpu_worker.channel import Analysed, Answer, Broken, Ready, Rejected, Task, Unavailable
+from gpu_worker.channel import Analysed, Answer, Broken, ModelNames, Ready, Rejected, Task, Unavailable
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
 
 POLL_SECONDS = 0.2
@@ -24,8 +23,8 @@ class Engine:
     `recycle_after` songs, since libraries leak.
     """
 
-    def __init__(self, *, model: str, repo: Path | None, device: str, recycle_after: int) -> None:
-        self._arguments = (model, repo, device)
+    def __init__(self, *, models: ModelNames, recycle_after: int) -> None:
+        self._models = models
         self._recycle_after = recycle_after
         self._songs = 0
         self._process: BaseProcess | None = None
@@ -38,7 +37,7 @@ class Engine:
             return
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_child, args=(theirs, *self._arguments), name="model")
+        self._process = context.Process(target=_child, args=(theirs, self._models), name="model")
         self._process.start()
         theirs.close()
         self._ready = None
@@ -128,6 +127,6 @@ class Engine:
         return answer
 
 
-def _child(connection: Connection, model: str, repo: Path | None, device: str) -> None:
+def _child(connection: Connection, models: ModelNames) -> None:
     model_process.exit_with_parent()
-    model_process.run(connection, model, repo, device)
+    model_process.run(connection, models)

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs the worker into a Python environment: its Dockerfile and `make setup` run this same script.
-# usage: gpu_worker/install.sh PYTHON [MODEL]
+# usage: gpu_worker/install.sh PYTHON [MODEL [BEAT_MODEL]]
 #   MODEL        weights to fetch and verify now, so that the container needs no network at run time
+#   BEAT_MODEL   the same of the beat tracker; without them beats are found by the worker's own pulse readings
 #   TORCH_INDEX  (environment) package index of another PyTorch build, such as the small CPU one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
 model=${2:-}
+beat_model=${3:-}
 
 fail() {
     echo "$1" >&2
@@ -22,7 +24,7 @@ install=("$python" -m pip install --quiet --disable-pip-version-check)
 "${install[@]}" -r gpu_worker/requirements.txt \
     || fail "The worker's packages can't be installed: set-up needs PyPI."
 "${install[@]}" --no-deps -r gpu_worker/requirements-alone.txt \
-    || fail "The weights of basic-pitch can't be installed: set-up needs PyPI."
+    || fail "basic-pitch and beat-this can't be installed: set-up needs PyPI."
 
 # librosa compiles at first use, which takes half a minute: do that now, numba keeps the result.
 "$python" -m gpu_worker.warm_up
@@ -30,4 +32,9 @@ install=("$python" -m pip install --quiet --disable-pip-version-check)
 if [ -n "$model" ]; then
     "$python" -c "from gpu_worker.separation.models import load_model; print(load_model('$model', device='cpu').label)" \
         || fail "The weights of $model can't be had; see above."
+fi
+
+if [ -n "$beat_model" ]; then
+    "$python" -m gpu_worker.analysis.beat_model "$beat_model" \
+        || fail "The weights $beat_model of the beat tracker can't be had; see above."
 fi

@@ -17,6 +17,7 @@ from azure.servicebus import AutoLockRenewer, ServiceBusClient, ServiceBusReceiv
 from azure.servicebus.exceptions import ServiceBusError
 from pydantic import ValidationError
 
+from gpu_worker.channel import ModelNames
 from gpu_worker.engine import CancelledError, Engine
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
 from gpu_worker.lease import Lease
@@ -48,9 +49,13 @@ class Worker:
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._client = StemLibraryClient(settings.api_base_url, token=_token_source(settings.api_scope))
         self._engine = Engine(
-            model=settings.stem_model,
-            repo=settings.stem_model_repo,
-            device=settings.device,
+            models=ModelNames(
+                stem_model=settings.stem_model,
+                stem_model_repo=settings.stem_model_repo,
+                beat_model=settings.beat_model,
+                beat_model_repo=settings.beat_model_repo,
+                device=settings.device,
+            ),
             recycle_after=settings.recycle_after_jobs,
         )
         self._pipeline = Pipeline(
@@ -76,7 +81,9 @@ class Worker:
         self._engine.start()
         try:
             ready = self._engine.wait_ready(self._stopping.is_set)
-            logger.info("ready: model %s on %s", ready.model_label, ready.device)
+            logger.info(
+                "ready: model %s on %s, beats by %s", ready.model_label, ready.device, ready.beat_tracker
+            )
             while not self._stopping.is_set() and not self._consume_until_lost():
                 self._stopping.wait(RECONNECT_SECONDS)
         except CancelledError:

@@ -7,13 +7,13 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_worker.channel import (
     Analysed,
     AnalysisTask,
     Broken,
+    ModelNames,
     Progress,
     Ready,
     Rejected,
@@ -24,33 +24,38 @@ from gpu_worker.channel import (
 from gpu_worker.errors import ModelUnavailableError, UnsuitableAudioError
 
 if TYPE_CHECKING:
+    from gpu_worker.analysis.beat_model import BeatModel
     from gpu_worker.separation.models import LoadedModel
 
 logger = logging.getLogger(__name__)
 
 
-def run(connection: Connection, model_name: str, repo: Path | None, device: str) -> None:
-    """Load the model, then serve tasks until the other end closes."""
+def run(connection: Connection, models: ModelNames) -> None:
+    """Load the models, then serve tasks until the other end closes."""
     # Ctrl-C reaches the whole process group of a terminal: the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     analysis_import = threading.Thread(target=_import_analysis, daemon=True)
     analysis_import.start()
-    from gpu_worker.separation.models import load_model  # imports torch
+    from gpu_worker.analysis.beat_model import load_beat_model  # imports torch
+    from gpu_worker.analysis.wire import PULSE_READINGS
+    from gpu_worker.separation.models import load_model
 
     try:
-        model = load_model(model_name, repo=repo, device=device)
+        model = load_model(models.stem_model, repo=models.stem_model_repo, device=models.device)
+        beats = load_beat_model(models.beat_model, repo=models.beat_model_repo, device=model.device)
     except ModelUnavailableError as error:
         connection.send(Unavailable(str(error)))
         return
-    connection.send(Ready(model.label, model.note, model.device))
+    beat_tracker = beats.label if beats else PULSE_READINGS
+    connection.send(Ready(model.label, model.note, beat_tracker, model.device))
     while True:
         try:
             task: Task = connection.recv()
         except EOFError:
             return
         try:
-            _serve(connection, task, model)
+            _serve(connection, task, model, beats)
         except UnsuitableAudioError as error:
             connection.send(Rejected(str(error)))
         except Exception as error:
@@ -60,7 +65,7 @@ def run(connection: Connection, model_name: str, repo: Path | None, device: str)
                 return  # a fresh process has the memory that this one fragmented
 
 
-def _serve(connection: Connection, task: Task, model: "LoadedModel") -> None:
+def _serve(connection: Connection, task: Task, model: "LoadedModel", beats: "BeatModel | None") -> None:
     from gpu_worker.analysis.song import analyse_song
     from gpu_worker.decoding import decode
     from gpu_worker.separation.engine import separate
@@ -93,7 +98,7 @@ def _serve(connection: Connection, task: Task, model: "LoadedModel") -> None:
         finish("separate")
         connection.send(Separated(source, stems))
     connection.send(Progress("Analysing", 0))
-    result = analyse_song(stems)
+    result = analyse_song(stems, beat_tracker=beats)
     finish("analyse")
     connection.send(Analysed(result.song, result.stems, seconds))
 

@@ -28,6 +28,10 @@ class WorkerSettings(BaseSettings):
     heartbeat_seconds: float = Field(30, validation_alias="HEARTBEAT_SECONDS", gt=0)
     stem_model: str = Field("htdemucs", validation_alias="STEM_MODEL", min_length=1)
     stem_model_repo: Path | None = Field(None, validation_alias="STEM_MODEL_REPO")
+    beat_model: str = Field("final0", validation_alias="BEAT_MODEL", pattern=r"^[\w.-]*$")
+    """Weights of Beat This that are taken if they are at hand; empty: none."""
+    beat_model_repo: Path | None = Field(None, validation_alias="BEAT_MODEL_REPO")
+    """Folder of its weights instead of PyTorch's cache; they must be there."""
     device: str = Field("auto", validation_alias="DEVICE")
     worker_mode: Literal["drain", "serve"] = Field("drain", validation_alias="WORKER_MODE")
     recycle_after_jobs: int = Field(50, validation_alias="RECYCLE_AFTER_JOBS", ge=1)

@@ -23,6 +23,7 @@ from shared.fields import (
     KeyName,
     Level,
     Loudness,
+    Name,
     Rate,
     Reasons,
     Seconds,
@@ -34,6 +35,11 @@ from shared.fields import (
 
 ANALYSIS_VERSION = 2
 """Raised whenever the analysis gives other results for the same bytes."""
+
+BEAT_TRACKER = (
+    "What found the beats, and so tempo and bars: `pulse readings`, or a network's name and weights digest, "
+    "as in `beat_this-final0@1a2b3c4d`"
+)
 
 STRUCTURE_FIELDS = ("chord_progression", "beats", "sections", "notation_data", "active_regions")
 
@@ -135,6 +141,7 @@ class SongMusic(WireModel):
     key: KeyName | None = None
     time_signature: TimeSignature | None = None
     tuning: Tuning | None = None
+    beat_tracker: Name | None = Field(None, description=BEAT_TRACKER)
     alternative_bpm: TempoReading | None = Field(None, description="The next likely tempo")
     swing_ratio: SwingRatio | None = Field(
         None, description="Length of a beat's first eighth over that of its second; 1 is straight"
@@ -181,6 +188,7 @@ class StemValues(WireModel):
     camelot: Camelot | None = None
     time_signature: TimeSignature | None = None
     tuning: Tuning | None = None
+    beat_tracker: Name | None = Field(None, description=BEAT_TRACKER)
     confidence: Confidence = Confidence()
     rms_level: Level | None = Field(None, description="dBFS")
     peak_level: Level | None = Field(None, description="Sample peak, dBFS")

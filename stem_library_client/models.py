@@ -342,6 +342,10 @@ class StemWrite(Model):
     """
     time_signature: str | None = None
     tuning: float | None = None
+    beat_tracker: str | None = None
+    """
+    What found the beats, and so tempo and bars: `pulse readings`, or a network's name and weights digest, as in `beat_this-final0@1a2b3c4d`
+    """
     confidence: Confidence | None = None
     rms_level: float | None = None
     """
@@ -491,6 +495,10 @@ class AudioFile(Model):
     key: str | None = None
     time_signature: str | None = None
     tuning: float | None = None
+    beat_tracker: str | None = None
+    """
+    What found the beats, and so tempo and bars: `pulse readings`, or a network's name and weights digest, as in `beat_this-final0@1a2b3c4d`
+    """
     alternative_bpm: TempoReading | None = None
     """
     The next likely tempo
@@ -616,6 +624,10 @@ class SongMusic(Model):
     key: str | None = None
     time_signature: str | None = None
     tuning: float | None = None
+    beat_tracker: str | None = None
+    """
+    What found the beats, and so tempo and bars: `pulse readings`, or a network's name and weights digest, as in `beat_this-final0@1a2b3c4d`
+    """
     alternative_bpm: TempoReading | None = None
     """
     The next likely tempo
@@ -646,6 +658,10 @@ class Stem(Model):
     camelot: str | None = None
     time_signature: str | None = None
     tuning: float | None = None
+    beat_tracker: str | None = None
+    """
+    What found the beats, and so tempo and bars: `pulse readings`, or a network's name and weights digest, as in `beat_this-final0@1a2b3c4d`
+    """
     confidence: Confidence | None = None
     rms_level: float | None = None
     """
@@ -748,6 +764,10 @@ class StemItem(Model):
     camelot: str | None = None
     time_signature: str | None = None
     tuning: float | None = None
+    beat_tracker: str | None = None
+    """
+    What found the beats, and so tempo and bars: `pulse readings`, or a network's name and weights digest, as in `beat_this-final0@1a2b3c4d`
+    """
     confidence: Confidence | None = None
     rms_level: float | None = None
     """

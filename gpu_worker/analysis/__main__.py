@@ -8,6 +8,8 @@ from pathlib import Path
 import soundfile as sf
 
 from gpu_worker.analysis.song import analyse_song
+from gpu_worker.analysis.tracked_beats import BeatTracker
+from gpu_worker.errors import ModelUnavailableError
 from shared.models import StemType
 
 
@@ -18,6 +20,7 @@ def main() -> int:
     parser.add_argument("--stems", type=Path, required=True, help="folder of drums.wav, bass.wav, ...")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--jams", type=Path, help="write the result as JAMS, too")
+    parser.add_argument("--beat-model", help="find beats by weights of Beat This, such as final0")
     arguments = parser.parse_args()
     paths = {stem: arguments.stems / f"{stem.lower()}.wav" for stem in StemType}
     missing = [str(path) for path in paths.values() if not path.is_file()]
@@ -25,8 +28,8 @@ def main() -> int:
         print(f"No such file: {', '.join(missing)}", file=sys.stderr)
         return 1
     try:
-        result = analyse_song(paths)
-    except (ValueError, OSError, RuntimeError) as error:
+        result = analyse_song(paths, beat_tracker=_beat_tracker(arguments.beat_model))
+    except (ModelUnavailableError, ValueError, OSError, RuntimeError) as error:
         print(f"The stems can't be analysed: {error}", file=sys.stderr)
         return 1
     text = json.dumps({"song": result.song, "stems": result.stems}, indent=2, ensure_ascii=False)
@@ -40,6 +43,18 @@ def main() -> int:
         file = to_jams(result=result, duration=duration, title=title)
         arguments.jams.write_text(file.dumps(indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _beat_tracker(name: str | None) -> BeatTracker | None:
+    if not name:
+        return None
+    # Here, since it imports torch.
+    from gpu_worker.analysis.beat_model import load_beat_model
+
+    model = load_beat_model(name)
+    if model is None:
+        raise ModelUnavailableError(f"no weights {name} of Beat This in PyTorch's cache")
+    return model
 
 
 if __name__ == "__main__":

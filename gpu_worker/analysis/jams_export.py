@@ -9,6 +9,8 @@ from gpu_worker.analysis.song import SongAnalysis
 from shared.keys import PITCH_CLASSES, MusicalKey
 from shared.models import ANALYSIS_VERSION
 
+TOOL = "Stem Library"
+
 Observation = tuple[float, float, Any, float | None]
 """Time and duration in seconds, value, and confidence."""
 
@@ -26,19 +28,22 @@ def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: s
         If a value is none that JAMS allows.
     """
     song = result.song
+    beats_by = f"{TOOL}, beats by {song['beatTracker']}" if song.get("beatTracker") else TOOL
     shared = next((values for values in result.stems.values() if "bpm" in values), {})
     confidence = shared.get("confidence", {})
     file = jams.JAMS()
     file.file_metadata = jams.FileMetadata(title=title, artist=artist, duration=duration)
     file.sandbox = jams.Sandbox(timeSignature=song.get("timeSignature"), tuning=song.get("tuning"))
 
-    def add(namespace: str, observations: Iterable[Observation], **sandbox: str) -> None:
+    def add(
+        namespace: str, observations: Iterable[Observation], *, tools: str = TOOL, **sandbox: str
+    ) -> None:
         annotation = jams.Annotation(
             namespace=namespace,
             time=0,
             duration=duration,
             annotation_metadata=jams.AnnotationMetadata(
-                annotation_tools="Stem Library", version=str(ANALYSIS_VERSION), data_source="program"
+                annotation_tools=tools, version=str(ANALYSIS_VERSION), data_source="program"
             ),
             sandbox=sandbox,
         )
@@ -47,9 +52,10 @@ def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: s
         if annotation.data:
             file.annotations.append(annotation)
 
-    add("beat", ((beat["time"], 0.0, beat.get("position"), None) for beat in shared.get("beats") or ()))
+    beats = ((beat["time"], 0.0, beat.get("position"), None) for beat in shared.get("beats") or ())
+    add("beat", beats, tools=beats_by)
     if song.get("bpm"):
-        add("tempo", [(0.0, duration, song["bpm"], confidence.get("bpm"))])
+        add("tempo", [(0.0, duration, song["bpm"], confidence.get("bpm"))], tools=beats_by)
     if song.get("key"):
         key = MusicalKey.parse(song["key"])
         name = f"{PITCH_CLASSES[key.tonic]}:{key.mode}"

@@ -1,6 +1,6 @@
 """Tempo, beats, bars and swing of a song."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import librosa
 import numpy as np
@@ -261,3 +261,44 @@ def _regularity(strength: Curve, period: float) -> float:
         if 0 < lag < len(strength) // 2
     ]
     return float(np.clip(max(values, default=0.0), 0, 1))
+
+
+def rhythm_on(
+    *, beats: Times, bars: Bars | None, weight: float, accents: Accents, song: Sound
+) -> Rhythm | None:
+    """Build a song's rhythm on beats that were found in another way; None if too few of them sound.
+
+    Parameters
+    ----------
+    beats : Times
+        Seconds, ascending.
+    bars : Bars, optional
+        Of these beats.
+    weight : float
+        How sure the beats are, 0 to 1; as a tempo's weight among the readings of a pulse.
+    """
+    frames = frames_of(beats, accents)
+    sounding = _sounding(frames, song)
+    beats, frames = beats[sounding], frames[sounding]
+    if len(beats) < MIN_BEATS:
+        return None
+    if bars is not None:
+        bars = replace(bars, positions=bars.positions[sounding])
+    curve = _tempo_curve(beats)
+    varies = np.ptp(np.percentile(curve, [10, 90])) > VARYING * np.median(curve)
+    is_compound = bars is not None and bars.time_signature == "6/8"
+    return Rhythm(
+        bpm=float(np.median(curve)),
+        confidence=weight * _steadiness(accents, 60 * FRAME_RATE / float(np.median(curve))),
+        alternative=None,
+        beats=beats,
+        bars=bars,
+        tempo_curve=curve if varies else None,
+        swing=None if is_compound else _swing(accents.strength, frames),
+    )
+
+
+def frames_of(beats: Times, accents: Accents) -> Frames:
+    """The frames of onset curves that are nearest to beats in seconds."""
+    frames: Frames = np.minimum((beats * FRAME_RATE).round().astype(np.int64), len(accents.kick) - 1)
+    return frames

@@ -10,11 +10,13 @@ from gpu_worker.analysis import wire
 from gpu_worker.analysis.drums import DrumOnsets, find_onsets, transcribe_drums
 from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.harmony import Harmony, analyse_harmony
+from gpu_worker.analysis.meter import Accents
 from gpu_worker.analysis.metrics import measure, measure_leakage
-from gpu_worker.analysis.rhythm import hear, track_rhythm
+from gpu_worker.analysis.rhythm import Rhythm, hear, track_rhythm
 from gpu_worker.analysis.sections import find_sections
 from gpu_worker.analysis.similarity import similarity_vector
 from gpu_worker.analysis.sound import Sound, load_sound
+from gpu_worker.analysis.tracked_beats import BeatTracker, rhythm_of
 from gpu_worker.notation.export import NO_NOTES, find_places, notation_of
 from gpu_worker.notation.notes import Note
 from gpu_worker.notation.score import Music, Part
@@ -30,8 +32,10 @@ class SongAnalysis:
     stems: dict[StemType, dict[str, Any]]
 
 
-def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
-    """Analyse a song from its four stems.
+def analyse_song(
+    stem_paths: dict[StemType, Path], *, beat_tracker: BeatTracker | None = None
+) -> SongAnalysis:
+    """Analyse a song from its four stems; beats are those of `beat_tracker`, without one pulse readings.
 
     Tempo, beats, bars and sections come from drums, bass and other (vocals where that is silent); tuning,
     chords and key from bass and other, else from bass and vocals. They belong to the song and stand in each
@@ -42,7 +46,7 @@ def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
     bass, other, vocals = (features[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
     strokes = find_onsets(sounds[StemType.DRUMS])
     accents = hear(drums=strokes, bass=bass, other=vocals if other.sound.is_silent else other)
-    rhythm = track_rhythm(accents=accents, song=_mix(list(sounds.values())))
+    rhythm = _rhythm(beat_tracker, accents, _mix(list(sounds.values())))
     sections = (
         find_sections(accents=accents, stems=list(sounds.values()), downbeats=rhythm.downbeats)
         if rhythm
@@ -55,7 +59,9 @@ def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
         beats=rhythm.beats if rhythm else (),
         downbeats=rhythm.downbeats if rhythm else (),
     )
-    shared = wire.shared_values(rhythm, harmony, sections)
+    shared = wire.shared_values(
+        rhythm, harmony, sections, beat_tracker.label if beat_tracker else wire.PULSE_READINGS
+    )
     notes = _notes(features, strokes, harmony)
     leakage = measure_leakage(sounds)
     stems = {
@@ -67,6 +73,12 @@ def analyse_song(stem_paths: dict[StemType, Path]) -> SongAnalysis:
         for stem, sound in sounds.items()
     }
     return SongAnalysis(wire.song_values(rhythm, harmony, shared), stems)
+
+
+def _rhythm(beat_tracker: BeatTracker | None, accents: Accents, mix: Sound) -> Rhythm | None:
+    if beat_tracker is None:
+        return track_rhythm(accents=accents, song=mix)
+    return rhythm_of(tracked=beat_tracker.track(mix), accents=accents, song=mix)
 
 
 def _mix(sounds: list[Sound]) -> Sound:

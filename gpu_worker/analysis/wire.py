@@ -11,6 +11,9 @@ from gpu_worker.analysis.sections import Section
 from gpu_worker.notation.export import NO_BARS
 
 SILENT = "the stem is silent"
+PULSE_READINGS = "pulse readings"
+"""The way of rhythm.track_rhythm to find beats, as `beatTracker` names it; a network has its label."""
+
 NO_PULSE = "no steady pulse was found"
 NO_SECTIONS = "nothing tells the sections apart"
 NO_KEY = "no key stands out"
@@ -27,6 +30,7 @@ MUSIC = (
     "tuning",
     "chordProgression",
     "beats",
+    "beatTracker",
     "sections",
     "notationData",
 )
@@ -42,7 +46,7 @@ def song_values(rhythm: Rhythm | None, harmony: Harmony, shared: dict[str, Any])
         alternative = None
     regions = harmony.tonality.regions if harmony.tonality else []
     return {
-        **{name: shared[name] for name in ("bpm", "key", "timeSignature", "tuning")},
+        **{name: shared[name] for name in ("bpm", "key", "timeSignature", "tuning", "beatTracker")},
         "alternativeBpm": alternative
         and {"bpm": round(alternative.bpm, 2), "weight": round(alternative.weight, 3)},
         "swingRatio": rhythm and rhythm.swing and round(rhythm.swing, 3),
@@ -63,15 +67,20 @@ def stem_values(music: dict[str, Any] | None, metrics: dict[str, Any]) -> dict[s
     return {**music, **metrics, "unmeasured": music["unmeasured"] | reasons}
 
 
-def shared_values(rhythm: Rhythm | None, harmony: Harmony, sections: list[Section]) -> dict[str, Any]:
+def shared_values(
+    rhythm: Rhythm | None, harmony: Harmony, sections: list[Section], beat_tracker: str
+) -> dict[str, Any]:
     """Return what belongs to the song and stands in each of its sounding stems."""
+    is_network = beat_tracker != PULSE_READINGS
+    no_pulse = f"{beat_tracker} found no steady beats" if is_network else NO_PULSE
+    no_bars = f"the bars that {beat_tracker} found are irregular" if rhythm and is_network else NO_BARS
     bars = rhythm and rhythm.bars
     tonality, tuning = harmony.tonality, harmony.tuning
     unmeasured: dict[str, str] = {}
     if rhythm is None:
-        unmeasured |= {"bpm": NO_PULSE, "beats": NO_PULSE}
+        unmeasured |= dict.fromkeys(("bpm", "beats", "beatTracker"), no_pulse)
     if bars is None:
-        unmeasured["timeSignature"] = NO_BARS
+        unmeasured["timeSignature"] = no_bars
     if not sections:
         unmeasured["sections"] = NO_SECTIONS
     if tonality is None:
@@ -91,6 +100,7 @@ def shared_values(rhythm: Rhythm | None, harmony: Harmony, sections: list[Sectio
             "key": tonality and round(tonality.confidence, 3),
         },
         "beats": rhythm and _beats(rhythm),
+        "beatTracker": rhythm and beat_tracker,
         "sections": [
             {
                 "start": round(section.start, 3),

@@ -12,6 +12,7 @@ from shared.models import StemType
 
 NO_NOTES = "no notes were found"
 NO_BARS = "nothing tells where bars begin"
+UNEVEN_BARS = "not all bars have as many beats as the time signature says"
 
 
 def export(*, part: Part, folder: Path) -> dict[str, Any]:
@@ -37,7 +38,8 @@ def export(*, part: Part, folder: Path) -> dict[str, Any]:
             write_musicxml(part=part, places=places, path=folder / f"{name}.musicxml")
             document["musicXmlUri"] = f"{name}.musicxml"
         else:
-            document["unmeasured"] = {"musicXmlUri": NO_BARS}
+            reason = UNEVEN_BARS if part.music.metre else NO_BARS
+            document["unmeasured"] = {"musicXmlUri": reason}
     text = json.dumps(document, indent=1, allow_nan=False)
     (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     return document

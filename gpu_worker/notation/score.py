@@ -74,7 +74,7 @@ class Music:
     beats: Sequence[float]
     """Seconds."""
     first_position: int | None
-    """Place of the first beat in its bar, from 1."""
+    """Place of the first beat in its bar, from 1; None, too, where a bar is shorter or longer than others."""
     metre: Metre | None
     key: MusicalKey | None
     bpm: float | None
@@ -93,16 +93,17 @@ class Music:
         beats = values.get("beats") or []
         try:
             times = [float(beat["time"]) for beat in beats]
-            position = int(beats[0]["position"]) if beats and "position" in beats[0] else None
+            positions = [int(beat["position"]) for beat in beats if "position" in beat]
         except (TypeError, KeyError, ValueError):
             raise ValueError("beats must be a list of {time, position}") from None
         if any(later <= earlier for earlier, later in itertools.pairwise(times)):
             raise ValueError("beats must ascend")
         signature, key = values.get("timeSignature"), values.get("key")
+        metre = Metre.parse(signature) if signature else None
         return cls(
             beats=times,
-            first_position=position,
-            metre=Metre.parse(signature) if signature else None,
+            first_position=positions[0] if metre and _count_on(positions, metre.beats) else None,
+            metre=metre,
             key=MusicalKey.parse(key) if key else None,
             bpm=values.get("bpm"),
             tuning=values.get("tuning"),
@@ -189,6 +190,13 @@ def _one_a_pitch(part: Part, places: list[int]) -> tuple[int, ...]:
     for place in sorted(places, key=lambda place: part.notes[place].offset - part.notes[place].onset):
         best[0 if part.stem in MONOPHONIC else part.notes[place].pitch] = place
     return tuple(best[pitch] for pitch in sorted(best))
+
+
+def _count_on(positions: Sequence[int], beats: int) -> bool:
+    """Whether positions count from 1 to `beats` again and again."""
+    return bool(positions) and all(
+        following == position % beats + 1 for position, following in itertools.pairwise(positions)
+    )
 
 
 def _fraction(beats: float) -> Fraction:

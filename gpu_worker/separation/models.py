@@ -1,6 +1,5 @@
 """Models by name: htdemucs and its kin as Demucs loads them, the preview model, and `auto`."""
 
-import hashlib
 import logging
 import socket
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from demucs.htdemucs import HTDemucs
 from demucs.pretrained import get_model
 
 from gpu_worker.errors import ModelUnavailableError
+from gpu_worker.weights import digest
 
 logger = logging.getLogger(__name__)
 
@@ -117,16 +117,7 @@ def _load_preview(device: str) -> LoadedModel:
 
 def _loaded(network: Network, name: str, device: str, note: str | None = None) -> LoadedModel:
     network = network.to(device).eval()
-    return LoadedModel(network=network, name=name, digest=_digest(network), device=device, note=note)
-
-
-def _digest(network: torch.nn.Module) -> str:
-    """Return eight hex digits of the SHA-256 of all weights."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:8]
+    return LoadedModel(network=network, name=name, digest=digest(network), device=device, note=note)
 
 
 def _pick_device(device: str) -> str:

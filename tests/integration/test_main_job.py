@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import time
 import uuid
 from pathlib import Path
@@ -79,6 +80,8 @@ def test_four_stems_carry_bpm_key_beats_and_metrics(demo: dict[str, Any]):
         assert (stem["bpm"], stem["key"]) == (demo["audio"]["bpm"], demo["audio"]["key"])
         assert stem["analysisStatus"] == "Completed"
         assert stem["separationModel"].startswith("preview@")
+        assert stem["beatTracker"] == demo["audio"]["beatTracker"]
+        assert re.fullmatch(r"pulse readings|beat_this-final0@[0-9a-f]{8}", stem["beatTracker"])
         beats = json.loads(stem["beats"])
         assert len(beats) > 20
         assert all(early["time"] < late["time"] for early, late in itertools.pairwise(beats))

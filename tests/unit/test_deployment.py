@@ -61,7 +61,9 @@ def test_worker_and_app_pin_the_same_versions():
 
 def test_the_container_is_built_by_the_script_that_set_up_runs():
     dockerfile = (WORKER / "Dockerfile").read_text()
-    assert re.search(r"^RUN .*gpu_worker/install\.sh python \$\{STEM_MODEL\}$", dockerfile, re.MULTILINE)
+    assert re.search(
+        r"^RUN .*gpu_worker/install\.sh python \$\{STEM_MODEL\} \$\{BEAT_MODEL\}$", dockerfile, re.MULTILINE
+    )
     assert "gpu_worker/install.sh $(BIN)/python" in (ROOT / "Makefile").read_text()
     assert re.search(r"^USER worker$", dockerfile, re.MULTILINE)
     copied = re.findall(r"^COPY (\S+) \S+$", dockerfile, re.MULTILINE)

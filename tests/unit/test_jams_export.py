@@ -16,6 +16,7 @@ MUSIC = {
     "key": "C# minor",
     "timeSignature": "4/4",
     "tuning": 441.5,
+    "beatTracker": "beat_this-final0@1a2b3c4d",
     "confidence": {"bpm": 0.8, "key": 0.9},
     "beats": [{"time": 0.5 * k, "position": k % 4 + 1} for k in range(16)],
     "chordProgression": [
@@ -28,7 +29,7 @@ MUSIC = {
 NOTE = {"onset": 0.5, "offset": 0.75, "velocity": 90, "confidence": 0.8}
 SILENT = {"unmeasured": {"bpm": "the stem is silent"}, "activeRegions": []}
 RESULT = SongAnalysis(
-    song={name: MUSIC[name] for name in ("bpm", "key", "timeSignature", "tuning")},
+    song={name: MUSIC[name] for name in ("bpm", "key", "timeSignature", "tuning", "beatTracker")},
     stems={
         StemType.VOCALS: SILENT,
         StemType.DRUMS: MUSIC | {"notationData": {"notes": [NOTE | {"drum": "snare"}]}},
@@ -55,6 +56,9 @@ def test_a_songs_jams_reads_back(tmp_path: Path):
         ("note_midi", "Bass", 37),
         ("segment_open", "Bass", "active"),
     ]
+    tools = {a.namespace: a.annotation_metadata.annotation_tools for a in file.annotations}
+    assert tools["beat"] == tools["tempo"] == "Stem Library, beats by beat_this-final0@1a2b3c4d"
+    assert tools["chord"] == "Stem Library"
     sections = file.search(namespace="segment_open")[0]
     assert [(o.time, o.duration, o.value, o.confidence) for o in sections.data] == [(0, 8, "A'", 0.5)]
 

@@ -235,6 +235,25 @@ def test_without_bars_there_is_no_musicxml_and_it_says_why(tmp_path: Path):
     assert json.loads((tmp_path / "bass.json").read_text()) == document
 
 
+@pytest.mark.parametrize(
+    ("positions", "reason"),
+    [
+        ([2, 3, 1, 2, 3, 1, 2, 3], None),
+        ([1, 2, 3, 1, 2, 1, 2, 3], "not all bars have as many beats as the time signature says"),
+        ([1, 2, 3, 4, 1, 2, 3, 4], "not all bars have as many beats as the time signature says"),
+    ],
+)
+def test_bars_of_differing_length_are_not_written_as_if_they_were_alike(
+    positions: list[int], reason: str | None, tmp_path: Path
+):
+    beats = [{"time": 0.5 * place, "position": position} for place, position in enumerate(positions)]
+    song = Music.from_values({"beats": beats, "timeSignature": "3/4"})
+    notes = [Note(onset=0.5, offset=1.0, pitch=40, velocity=90, confidence=1)]
+    document = export(part=Part.of(StemType.BASS, song, notes), folder=tmp_path)
+    assert document["unmeasured"].get("musicXmlUri") == reason
+    assert document["notes"][0]["beat"] == 1
+
+
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gpu_worker.notation", *arguments], capture_output=True, text=True
