@@ -7,7 +7,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import analysis, cosmos, functions_host, kills, laptop_cloud, library, separation, service_bus
+from benchmarks import (
+    analysis,
+    cosmos,
+    demand,
+    functions_host,
+    kills,
+    laptop_cloud,
+    library,
+    separation,
+    service_bus,
+    worker_steps,
+)
 
 RESULTS = Path(__file__).parent / "results"
 COLUMNS = ("measure", "value", "baseline", "ratio", "bar", "holds", "note")
@@ -15,7 +26,18 @@ COLUMNS = ("measure", "value", "baseline", "ratio", "bar", "holds", "note")
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module.run
-    for module in (service_bus, cosmos, functions_host, laptop_cloud, library, kills, separation, analysis)
+    for module in (
+        service_bus,
+        cosmos,
+        functions_host,
+        laptop_cloud,
+        library,
+        demand,
+        worker_steps,
+        kills,
+        separation,
+        analysis,
+    )
 }
 
 

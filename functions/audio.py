@@ -8,10 +8,11 @@ from functions.http import Api
 from functions.requests import Id
 from functions.roles import Role
 from functions.services import Services
-from functions.views import StemsQuery, Upload, UploadRequest
+from functions.views import ReanalysisQuery, StemsQuery, Upload, UploadRequest
 from shared.errors import ConflictError, FieldFault, InvalidInputError, TooLargeError
 from shared.models import AudioFile, JobView, Stem, Stored
 from shared.queries import AudioQuery, Page
+from shared.reanalysis import ReanalysisReport
 
 UPLOAD_VALID = timedelta(hours=1)
 
@@ -68,6 +69,16 @@ def add_routes(api: Api, services: Services) -> None:
         """Analyse a song again by the present version of the analysis."""
         job = await services.workflow.reanalyse(audio_file_id)
         return Answer(job, headers={"Location": f"/api/jobs/{job.id}"})
+
+    @api.post("api/audio/reanalyse", role=Role.WRITE)
+    async def reanalyse_library(query: ReanalysisQuery) -> ReanalysisReport:
+        """Analyse songs again whose results are of an older version of the analysis: a few of them.
+
+        Repeat it until `done`, which may take as long as you like: what was started is not started again, and
+        `maxWaiting` keeps the queue short, so that new uploads are soon at work. Songs whose newer analysis
+        has failed are left out.
+        """
+        return await services.reanalysis.start(limit=query.limit, max_waiting=query.max_waiting)
 
     @api.get("api/audio/{id:guid}/stems", role=Role.READ)
     async def get_stems_of_audio(audio_file_id: Id, query: StemsQuery) -> Page[Stem]:

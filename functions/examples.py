@@ -196,6 +196,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Notation": {"notes": [{"onset": 0.51, "offset": 0.98, "pitch": 37, "velocity": 96, "confidence": 0.8}]},
     "RepairReport": {"checked": 200, "records": 0, "counts": 0, "sums": 0, "projections": 0, "busy": 0},
+    "ReanalysisReport": {"started": 20, "failed": 0, "waiting": 20, "done": False},
     "Purged": {"purged": 3},
     "Health": {
         "status": "healthy",

@@ -10,6 +10,7 @@ from shared.library import StemLibrary
 from shared.library_index import LibraryIndex
 from shared.library_repair import LibraryRepair
 from shared.library_statistics import LibraryStatistics
+from shared.reanalysis import Reanalysis
 from shared.search import Search
 from shared.settings import AppSettings
 from shared.stems import Stems
@@ -47,6 +48,7 @@ class Services:
     search: Search
     repair: LibraryRepair
     workflow: AnalysisWorkflow
+    reanalysis: Reanalysis
     sweeps: Sweeps
     clock: Clock
 
@@ -116,6 +118,7 @@ class Services:
                 store=library_store, index=library_index, search_index=index, counters=counters
             ),
             workflow=workflow,
+            reanalysis=Reanalysis(jobs=job_store, library=library_store, workflow=workflow),
             sweeps=sweeps,
             clock=clock,
         )

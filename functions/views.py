@@ -46,6 +46,15 @@ class CleanupQuery(WireModel):
     days_old: int | None = Field(None, ge=0, le=3650, description="Since the end; by default the retention")
 
 
+class ReanalysisQuery(WireModel):
+    """Parameters of the analysis of the library anew."""
+
+    limit: int = Field(20, ge=1, le=100, description="Jobs that one call starts at most")
+    max_waiting: int = Field(
+        20, ge=1, le=10_000, description="None is started while so many jobs wait for a worker"
+    )
+
+
 class RepairQuery(WireModel):
     """Parameters of the repair."""
 

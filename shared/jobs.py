@@ -277,7 +277,8 @@ def _outcome(job: Job, deleted_at: datetime) -> JobOutcome:
 
 
 def _message_id(job: Job) -> str:
-    return f"{job.id}:{job.queued_attempt}"
+    # A job that was deleted and made anew has the id and the attempts of the old one, but not its time.
+    return f"{job.id}:{job.queued_attempt}@{job.created_at.timestamp()}"
 
 
 def _log(action: str, job: Job, *, level: int = logging.INFO) -> None:

@@ -119,6 +119,13 @@ class StemLibraryClient:
         """Analyse a song again by the present version of the analysis; return the job."""
         return self._api.call("POST", path_of("audio", audio_file_id, "reanalyse"), models.JobView)
 
+    def reanalyse_library(
+        self, *, limit: int | None = None, max_waiting: int | None = None
+    ) -> models.ReanalysisReport:
+        """Start the analysis of some songs whose results are of an older version; repeat it until `done`."""
+        query = {"limit": limit, "maxWaiting": max_waiting}
+        return self._api.call("POST", path_of("audio", "reanalyse"), models.ReanalysisReport, query=query)
+
     def get_stems_of_audio(self, audio_file_id: str, version: int | None = None) -> list[models.Stem]:
         """Return the stems of a song; of the latest version of the analysis by default."""
         path = path_of("audio", audio_file_id, "stems")

@@ -11,21 +11,20 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import httpx
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import DownloadColumn, Progress, TaskID
 
-from stem_library_client import downloads, tables
+from stem_library_client import downloads, tables, upkeep
 from stem_library_client.client import StemLibraryClient
-from stem_library_client.console import as_json, progress_of, show_error, wire
+from stem_library_client.console import as_json, errors, print_table, progress_of, show, show_error, wire
 from stem_library_client.following import describe, follow
 from stem_library_client.models import JobStatus, Sort, Stem, StemType
+from stem_library_client.options import Api, AsJson, Id, Limit, Scope, Token
 from stem_library_client.sign_in import EntraSignIn, SignInError
 from stem_library_client.transport import ApiError, NotFoundError
 
 PATIENCE = 10.0
 """Seconds; somebody waits."""
-PIPED_WIDTH = 200
-"""Columns where there is no terminal to ask: nothing is cut off."""
 MAX_PAGE = 200
 
 Parameters = ParamSpec("Parameters")
@@ -36,16 +35,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-Api = Annotated[str, typer.Option(envvar="STEMS_API", help="Address of the deployment.")]
-Token = Annotated[str | None, typer.Option(envvar="STEMS_TOKEN", help="Bearer token, if you have one.")]
-Scope = Annotated[
-    str | None,
-    typer.Option(envvar="STEMS_SCOPE", help="Scope to sign in for, if asked: api://<client id>/.default"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has it.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="Id of a stem, or of an audio file.")]
 
 
 def _command(function: Callable[Concatenate[StemLibraryClient, Parameters], None]) -> Callable[..., None]:
@@ -83,18 +72,18 @@ def analyse(
     is_json: AsJson = False,
 ) -> None:
     """Upload songs, follow their analysis, and show their stems."""
-    errors = _errors()
+    console = errors()
     found: list[Stem] = []
     failed = False
-    with progress_of(songs, errors) as report:
+    with progress_of(songs, console) as report:
         for outcome in follow(client, songs, report):
             if outcome.error is not None:
                 failed = True
-                show_error(errors, f"{outcome.song.name}: {outcome.error}")
+                show_error(console, f"{outcome.song.name}: {outcome.error}")
             elif is_json:
                 found += outcome.stems
             else:
-                _print(tables.of_song(outcome.song.name, outcome.stems, outcome.job))
+                print_table(tables.of_song(outcome.song.name, outcome.stems, outcome.job))
     if is_json:
         print(as_json(wire(found)))
     if failed:
@@ -137,19 +126,30 @@ def get(client: StemLibraryClient, record_id: Id, is_json: AsJson = False) -> No
         record: Any = client.get_stem(record_id)
     except NotFoundError:
         record = client.get_audio(record_id)
-    _show(record.model_dump(mode="json"), tables.of_record(record), is_json)
+    show(record.model_dump(mode="json"), tables.of_record(record), is_json)
 
 
 @_command
 def jobs(
     client: StemLibraryClient,
     status: Annotated[JobStatus | None, typer.Option(case_sensitive=False)] = None,
+    error: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those whose error says this.")
+    ] = None,
+    ids: Annotated[
+        bool, typer.Option("--ids", help="Print ids alone, for `| xargs -r stems retry`.")
+    ] = False,
     limit: Limit = 50,
     is_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    found = client.list_jobs(status=status, limit=min(limit + 1, MAX_PAGE))
-    _list(found, limit, tables.of_jobs, is_json)
+    listed = client.list_jobs(status=status, limit=min(limit + 1, MAX_PAGE))
+    found = (job for job in listed if error is None or error in (job.error_message or ""))
+    if ids:
+        for job in itertools.islice(found, limit):
+            print(job.id)
+    else:
+        _list(found, limit, tables.of_jobs, is_json)
 
 
 @_command
@@ -164,7 +164,7 @@ def download(
         stems = [client.get_stem(record_id)]
     except NotFoundError:
         stems = client.get_stems_of_audio(record_id)
-    console = _errors()
+    console = errors()
     columns = (*Progress.get_default_columns(), DownloadColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for stem in stems:
@@ -185,15 +185,11 @@ def download(
 def stats(client: StemLibraryClient, is_json: AsJson = False) -> None:
     """Sum up the library."""
     found = client.get_library_stats()
-    _show(found.model_dump(mode="json"), tables.of_stats(found), is_json)
+    show(found.model_dump(mode="json"), tables.of_stats(found), is_json)
 
 
-@_command
-def repair(client: StemLibraryClient, is_json: AsJson = False) -> None:
-    """Compare lists and statistics with the library, and correct what differs."""
-    with _errors().status("Comparing"):
-        reports = list(client.repair_library())
-    _show(wire(reports), tables.of_repair(reports), is_json)
+for _upkeep in (upkeep.retry, upkeep.cancel, upkeep.reanalyse, upkeep.sweep, upkeep.repair):
+    _command(_upkeep)
 
 
 def main() -> None:
@@ -201,7 +197,7 @@ def main() -> None:
     try:
         app()
     except (ApiError, httpx.TransportError, SignInError, OSError) as error:
-        show_error(_errors(), describe(error))
+        show_error(errors(), describe(error))
         sys.exit(1)
 
 
@@ -226,23 +222,5 @@ def _list(
 ) -> None:
     records = list(itertools.islice(found, limit + 1))
     if len(records) > limit:
-        _errors().print(f"There are more than {limit}: --limit shows more of them.", style="yellow")
-    _show(wire(records[:limit]), table(records[:limit]), is_json)
-
-
-def _show(value: object, table: RenderableType, is_json: bool) -> None:
-    if is_json:
-        print(as_json(value))
-    else:
-        _print(table)
-
-
-def _print(table: RenderableType) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    console.print(table)
-
-
-def _errors() -> Console:
-    return Console(stderr=True)
+        errors().print(f"There are more than {limit}: --limit shows more of them.", style="yellow")
+    show(wire(records[:limit]), table(records[:limit]), is_json)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from stem_library_client import tables
@@ -14,6 +14,9 @@ from stem_library_client.client import StemLibraryClient
 from stem_library_client.following import Outcome, Report, describe, follow
 from stem_library_client.model import Model
 from stem_library_client.transport import ApiError
+
+PIPED_WIDTH = 200
+"""Columns where there is no terminal to ask: nothing is cut off."""
 
 
 def analyse(base_url: str, song: Path, out: Path | None) -> int:
@@ -31,6 +34,27 @@ def analyse(base_url: str, song: Path, out: Path | None) -> int:
         out.write_text(as_json({"value": wire(outcome.stems)}) + "\n", encoding="utf-8")
     console.print(tables.of_song(song.name, outcome.stems, outcome.job))
     return 0
+
+
+def show(value: object, table: RenderableType, is_json: bool) -> None:
+    """Print a result, as JSON or for people."""
+    if is_json:
+        print(as_json(value))
+    else:
+        print_table(table)
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table, as wide as it is where there is no terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
+    console.print(table)
+
+
+def errors() -> Console:
+    """Return the console of errors and progress."""
+    return Console(stderr=True)
 
 
 def show_error(console: Console, sentence: str) -> None:

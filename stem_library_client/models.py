@@ -261,6 +261,27 @@ class Purged(Model):
     purged: int
 
 
+class ReanalysisReport(Model):
+    """What a call started, and whether there is more to do."""
+
+    started: int
+    """
+    Jobs of songs that the library held by an older version
+    """
+    failed: int = 0
+    """
+    Songs whose job could not be started; the log says why
+    """
+    waiting: int
+    """
+    Jobs that no worker has taken yet, those included
+    """
+    done: bool
+    """
+    Whether no other song is left; false where the bound left no room to look
+    """
+
+
 class RepairReport(Model):
     """What one step looked at, and what it had to correct."""
 

@@ -105,6 +105,14 @@ def of_repair(reports: Sequence[RepairReport]) -> Table:
     return table
 
 
+def of_counts(report: Model) -> Table:
+    """Return how many of each kind a sweep changed."""
+    table = _table("", ">")
+    for name, count in report.model_dump(mode="json").items():
+        table.add_row(name, str(count))
+    return table
+
+
 def _table(*columns: str, title: str | None = None, caption: str | None = None) -> Table:
     """Return an empty table; a `>` after a column's name has it flush right."""
     has_header = any(column.strip(">") for column in columns)

@@ -9,7 +9,7 @@ from typing import Any
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from shared.errors import BeingDeletedError, ChangedMeanwhileError
-from shared.models import AudioFile, Stem, Stored
+from shared.models import AnalysisStatus, AudioFile, Stem, Stored
 from shared.storage.cosmos import Container, Document, record_of, stored_of, wire_time
 from shared.storage.library_entries import AUDIO, DELETED, DELETED_STEM, STAGED, STEM, Entry, marked
 
@@ -24,6 +24,15 @@ class StemDocument:
     """Of the document as it was read."""
     superseded: bool = False
     """Whether the song has the stems of a newer analysis."""
+
+
+@dataclass(frozen=True)
+class OutdatedSong:
+    """A song whose results are of an older analysis."""
+
+    id: str
+    status: AnalysisStatus
+    job_id: str | None
 
 
 class LibraryContainer(Container):
@@ -169,6 +178,22 @@ class LibraryContainer(Container):
         """Return ids of audio files whose deletion has begun."""
         found = await self._query(f"SELECT c.id FROM c WHERE c.kind = '{DELETED}'", limit=limit)  # noqa: S608
         return [str(document["id"]) for document in found]
+
+    async def outdated(self, analysis_version: int, limit: int) -> list[OutdatedSong]:
+        """Return some songs of an older analysis: completed ones, and those that wait for a newer one.
+
+        One whose newer analysis has failed is left out: it would fail each time.
+        """
+        found = await self._query(
+            f"SELECT c.id, c.analysisStatus, c.jobId FROM c WHERE c.kind = '{AUDIO}' "  # noqa: S608
+            "AND c.analysisVersion < @version AND c.analysisStatus IN ('Completed', 'Pending')",
+            limit=limit,
+            version=analysis_version,
+        )
+        return [
+            OutdatedSong(document["id"], AnalysisStatus(document["analysisStatus"]), document["jobId"])
+            for document in found
+        ]
 
     async def entries(self, audio_file_id: str) -> list[Entry]:
         """Return all of a song that lists may show, itself included."""

@@ -19,6 +19,8 @@ SHARDS = 8
 """Partitions of the library's counters, so that writers seldom wait for each other."""
 READINGS = 5
 COUNTERS_ALONE = "SELECT * FROM c WHERE NOT IS_DEFINED(c.contribution)"
+CONTRIBUTIONS = "SELECT c.contribution FROM c WHERE IS_DEFINED(c.contribution)"
+NOTES_A_PAGE = 1000
 
 
 class LibraryCounters(Container):
@@ -92,19 +94,21 @@ class LibraryCounters(Container):
         scope = _scope(shard)
         for _ in range(READINGS):
             begun = await self._query(COUNTERS_ALONE, partition=scope)
-            notes = await self._query("SELECT * FROM c", partition=scope)
+            sums = await self._sums_of_notes(scope)
             ended = await self._query(COUNTERS_ALONE, partition=scope)
             if _etags(begun) == _etags(ended):
-                return await self._write_sums(
-                    scope, begun, [note for note in notes if "contribution" in note]
-                )
+                return await self._write_sums(scope, begun, sums)
         return None
 
-    async def _write_sums(self, scope: str, counters: list[Document], notes: list[Document]) -> int:
+    async def _sums_of_notes(self, scope: str) -> dict[str, Counter[str]]:
+        """Add the notes up as they come: there may be more of them than fit into memory."""
         sums: dict[str, Counter[str]] = {}
-        for note in notes:
+        async for note in await self._items(CONTRIBUTIONS, scope, NOTES_A_PAGE, {}):
             for document, numbers in note["contribution"].items():
                 sums.setdefault(document, Counter()).update(numbers)
+        return sums
+
+    async def _write_sums(self, scope: str, counters: list[Document], sums: dict[str, Counter[str]]) -> int:
         known = {document["id"]: document for document in counters}
         corrected = 0
         for name in known.keys() | sums.keys():

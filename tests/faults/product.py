@@ -41,7 +41,7 @@ class Product:
             f"Endpoint=sb://127.0.0.1:{bus};SharedAccessKeyName=local;SharedAccessKey=bG9jYWw=;"
             "UseDevelopmentEmulator=true;"
         )
-        self._settings = {
+        self.settings = {
             **SETTINGS,
             "AzureWebJobsStorage": self.storage,
             "AUDIO_STORAGE": self.storage,
@@ -86,14 +86,14 @@ class Product:
         self.host = self._start_host(crash_at)
 
     def start_worker(self, crash_at: str = "") -> Program:
-        env = {**self._settings, CRASH_AT: crash_at}
+        env = {**self.settings, CRASH_AT: crash_at}
         worker = Program.module("worker", "gpu_worker", env=env, on_line=self._log, ready="ready")
         self.workers.append(worker)
         return worker.wait_ready(PATIENCE)
 
     def _start_host(self, crash_at: str = "") -> Program:
         arguments = ("--app", str(ROOT), "--port", str(self._port), "--data", str(self._folder / "functions"))
-        env = {**self._settings, CRASH_AT: crash_at}
+        env = {**self.settings, CRASH_AT: crash_at}
         return Program.module(
             "functions", "local.functions", *arguments, env=env, on_line=self._log
         ).wait_ready()

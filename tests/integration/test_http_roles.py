@@ -19,6 +19,7 @@ TABLE: dict[tuple[str, str], str | None] = {
     ("GET", "/api/audio/{id}"): "Read",
     ("DELETE", "/api/audio/{id}"): "Write",
     ("GET", "/api/audio/{id}/artwork"): "Read",
+    ("POST", "/api/audio/reanalyse"): "Write",
     ("POST", "/api/audio/{id}/reanalyse"): "Write",
     ("GET", "/api/audio/{id}/stems"): "Read",
     ("GET", "/api/stems"): "Read",

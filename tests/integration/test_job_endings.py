@@ -7,9 +7,11 @@ from functions.services import Services
 from shared.errors import BeingDeletedError, ConflictError, InvalidInputError, NotFoundError
 from shared.job_states import SupersededError, TransitionRefusedError
 from shared.models import AnalysisStatus, AudioFile, JobStatus, StemType
+from shared.settings import AppSettings
 from shared.worker_contract import Heartbeat
 from tests.integration.conftest import TurnedClock
 from tests.integration.songs import blobs_of, claim, complete, completion, save_stems, upload
+from tests.integration.test_job_life import messages_of
 
 
 async def audio_of(services: Services, audio_file_id: str) -> AudioFile:
@@ -115,6 +117,19 @@ async def test_the_present_version_is_not_analysed_again_and_a_failed_one_is(
     await complete(services, container, again)
     with pytest.raises(ConflictError):
         await services.workflow.reanalyse(job.audio_file_id)
+
+
+async def test_a_job_that_was_deleted_and_made_anew_is_queued_again(
+    services: Services, container: ContainerClient, settings: AppSettings, clock: TurnedClock
+):
+    job = await upload(services, container)
+    await services.workflow.delete_job(job.id)
+    clock.turn(seconds=1)
+    again = await services.workflow.reanalyse(job.audio_file_id)
+    assert (again.id, again.attempt) == (job.id, 0)
+    assert len(await messages_of(settings, job.id)) == 2, (
+        "the queue remembers the ids of messages for minutes"
+    )
 
 
 async def test_deleting_a_job_cancels_it_first_and_leaves_what_became_of_it(

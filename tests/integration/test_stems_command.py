@@ -155,6 +155,27 @@ def test_jobs_are_listed_by_status(stems: Stems, analysed: dict[str, Any], tmp_p
     assert "--status" in stems("jobs", "--status", "Lost", status=2).stderr
 
 
+def test_jobs_are_picked_by_their_error_and_begun_again(stems: Stems, cloud: Cloud, tmp_path: Path):
+    bad = tmp_path / "worst.mp3"
+    bad.write_text("not music")
+    stems("analyse", bad, status=1)
+    assert stems("jobs", "--error", "no such error", "--ids").stdout == ""
+    (job, *_) = stems("jobs", "--status", "Failed", "--error", "not an audio file", "--ids").stdout.split()
+    assert stems("retry", job).stdout == f"{job} Retrying\n"
+    none = str(uuid.uuid4())
+    done = stems("cancel", none, job, status=1)
+    assert none in done.stderr
+    assert done.stdout in ("", f"{job} Cancelled\n"), "a fast worker may have failed it again"
+    assert "can't be" in stems("cancel", job, status=1).stderr
+
+
+def test_songs_are_analysed_again(stems: Stems, analysed: dict[str, Any]):
+    assert "The library holds the result" in stems("reanalyse", analysed["id"], status=1).stderr
+    assert stems("reanalyse", "--outdated").stdout == "0 started; none is left.\n"
+    assert "or --outdated" in stems("reanalyse", status=2).stderr
+    assert "or --outdated" in stems("reanalyse", analysed["id"], "--outdated", status=2).stderr
+
+
 def test_a_song_is_downloaded_under_its_name_once(stems: Stems, analysed: dict[str, Any], tmp_path: Path):
     out = tmp_path / "out"
     done = stems("download", analysed["id"], "--out", out)
@@ -180,6 +201,9 @@ def test_stats_and_repair(stems: Stems, analysed: dict[str, Any]):
     steps = stems.json("repair")
     assert sum(step["checked"] for step in steps) > 0
     assert "checked" in stems("repair").stdout
+    assert stems.json("sweep").keys() == {
+        "rescued", "settled", "uploadsFound", "deletionsFinished", "indexed"
+    }  # fmt: skip
 
 
 def test_an_api_that_is_not_there_is_one_sentence(stems: Stems):
