@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Installs the worker into a Python environment: its Dockerfile and `make setup` run this same script.
-# usage: gpu_worker/install.sh PYTHON [MODEL [BEAT_MODEL]]
-#   MODEL        weights to fetch and verify now, so that the container needs no network at run time
-#   BEAT_MODEL   the same of the beat tracker; without them beats are found by the worker's own pulse readings
+# usage: gpu_worker/install.sh PYTHON [MODEL [DIGEST [BEAT_MODEL]]]
+#   MODEL        weights to fetch and load now, so that the container needs no network at run time
+#   DIGEST       what they must be: the eight hex digits that this script prints, as records name them
+#   BEAT_MODEL   weights of the beat tracker; without them beats are found by the worker's own pulse readings
 #   TORCH_INDEX  (environment) package index of another PyTorch build, such as the small CPU one
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
 model=${2:-}
-beat_model=${3:-}
+digest=${3:-}
+beat_model=${4:-}
 
 fail() {
     echo "$1" >&2
@@ -30,8 +32,11 @@ install=("$python" -m pip install --quiet --disable-pip-version-check)
 "$python" -m gpu_worker.warm_up
 
 if [ -n "$model" ]; then
-    "$python" -c "from gpu_worker.separation.models import load_model; print(load_model('$model', device='cpu').label)" \
+    label=$("$python" -c "from gpu_worker.separation.models import load_model; print(load_model('$model', device='cpu').label)") \
         || fail "The weights of $model can't be had; see above."
+    echo "$label"
+    [ -z "$digest" ] || [ "${label#*@}" = "$digest" ] \
+        || fail "These are not the weights of $model that were asked for: $label, not $digest."
 fi
 
 if [ -n "$beat_model" ]; then

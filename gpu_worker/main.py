@@ -8,6 +8,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 import httpx
@@ -17,9 +18,11 @@ from azure.servicebus import AutoLockRenewer, ServiceBusClient, ServiceBusReceiv
 from azure.servicebus.exceptions import ServiceBusError
 from pydantic import ValidationError
 
+from gpu_worker import compiled
 from gpu_worker.channel import ModelNames
 from gpu_worker.engine import CancelledError, Engine
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
+from gpu_worker.health import HealthFile, State
 from gpu_worker.lease import Lease
 from gpu_worker.pipeline import Pipeline
 from gpu_worker.settings import WorkerSettings, load_settings
@@ -46,6 +49,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
+        self._health = _health_file(settings.health_file)
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._client = StemLibraryClient(settings.api_base_url, token=_token_source(settings.api_scope))
         self._engine = Engine(
@@ -80,7 +84,7 @@ class Worker:
         """
         self._engine.start()
         try:
-            ready = self._engine.wait_ready(self._stopping.is_set)
+            ready = self._engine.wait_ready(lambda: self._should_stop("starting"))
             logger.info(
                 "ready: model %s on %s, beats by %s", ready.model_label, ready.device, ready.beat_tracker
             )
@@ -91,6 +95,13 @@ class Worker:
         finally:
             self._engine.stop()
             self._client.close()
+            self._health.close()
+
+    def _should_stop(self, state: State) -> bool:
+        """Return whether a signal came; who asks is alive, which the health file then says."""
+        is_stopping = self._stopping.is_set()
+        self._health.beat("draining" if is_stopping else state)
+        return is_stopping
 
     def _consume_until_lost(self) -> bool:
         """Consume over one connection; return False if it was lost, and another is needed."""
@@ -114,7 +125,7 @@ class Worker:
 
     def _consume(self, receiver: ServiceBusReceiver, renewer: AutoLockRenewer) -> None:
         empty = 0
-        while not self._stopping.is_set():
+        while not self._should_stop("ready"):
             messages = receiver.receive_messages(max_message_count=1, max_wait_time=RECEIVE_SECONDS)
             if not messages:
                 empty += 1
@@ -176,7 +187,7 @@ class Worker:
         )
         try:
             with lease:
-                self._pipeline.process(job, lease, lambda: lease.lost.is_set() or self._stopping.is_set())
+                self._pipeline.process(job, lease, lambda: self._should_stop("busy") or lease.lost.is_set())
         except UnsuitableAudioError as error:
             return self._fail(job, Kind.PERMANENT, str(error))
         except CancelledError:
@@ -206,6 +217,13 @@ class Worker:
         return True
 
 
+def _health_file(path: Path | None) -> HealthFile:
+    try:
+        return HealthFile(path)
+    except OSError as error:
+        raise SettingsError(f"HEALTH_FILE can't be written: {error}") from None
+
+
 def _token_source(scope: str | None) -> Callable[[], str] | None:
     if scope is None:
         return None
@@ -219,7 +237,10 @@ def main() -> int:
     logging.getLogger("azure").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        worker = Worker(load_settings())
+        settings = load_settings()
+        if settings.compiled_functions:
+            compiled.unpack(settings.compiled_functions)
+        worker = Worker(settings)
         signal.signal(signal.SIGTERM, worker.stop)
         signal.signal(signal.SIGINT, worker.stop)
         worker.run()

@@ -35,6 +35,10 @@ class WorkerSettings(BaseSettings):
     device: str = Field("auto", validation_alias="DEVICE")
     worker_mode: Literal["drain", "serve"] = Field("drain", validation_alias="WORKER_MODE")
     recycle_after_jobs: int = Field(50, validation_alias="RECYCLE_AFTER_JOBS", ge=1)
+    health_file: Path | None = Field(None, validation_alias="HEALTH_FILE")
+    """Where the worker says how it is, for the probe `python -m gpu_worker.health`; the image sets it."""
+    compiled_functions: Path | None = Field(None, validation_alias="COMPILED_FUNCTIONS")
+    """Folder of what numba compiled when the image was built (compiled.py); the image sets it."""
 
     @model_validator(mode="after")
     def _one_way_to_each_resource(self) -> "WorkerSettings":

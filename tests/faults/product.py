@@ -1,6 +1,8 @@
 """The whole product as programs that can be killed and started again, with short locks and leases."""
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from local import azurite
@@ -26,10 +28,21 @@ LOCK = "PT5S"
 
 
 class Product:
-    """It runs while this is entered, without a worker at first."""
+    """It runs while this is entered, without a worker at first.
 
-    def __init__(self, folder: Path, *, lock: str = LOCK, **settings: str) -> None:
-        self._folder = folder
+    `app` is the folder of the Function app, `python` the command by which its host runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        lock: str = LOCK,
+        app: Path = ROOT,
+        python: Sequence[str] = (sys.executable,),
+        **settings: str,
+    ) -> None:
+        self._folder, self._app, self._python = folder, app, python
         self.log = folder / "log"
         bus, cosmos, blob, queues, tables, self._port = (free_port() for _ in range(6))
         for name in ("azurite", "bus", "cosmos", "functions"):
@@ -85,18 +98,18 @@ class Product:
         self.host.kill()
         self.host = self._start_host(crash_at)
 
-    def start_worker(self, crash_at: str = "") -> Program:
+    def start_worker(self, crash_at: str = "", python: Sequence[str] = (sys.executable,)) -> Program:
         env = {**self.settings, CRASH_AT: crash_at}
-        worker = Program.module("worker", "gpu_worker", env=env, on_line=self._log, ready="ready")
+        worker = Program("worker", [*python, "-m", "gpu_worker"], env=env, on_line=self._log)
         self.workers.append(worker)
         return worker.wait_ready(PATIENCE)
 
     def _start_host(self, crash_at: str = "") -> Program:
-        arguments = ("--app", str(ROOT), "--port", str(self._port), "--data", str(self._folder / "functions"))
+        data = self._folder / "functions"
+        arguments = ("--app", str(self._app), "--port", str(self._port), "--data", str(data))
         env = {**self.settings, CRASH_AT: crash_at}
-        return Program.module(
-            "functions", "local.functions", *arguments, env=env, on_line=self._log
-        ).wait_ready()
+        command = [*self._python, "-m", "local.functions", *arguments]
+        return Program("functions", command, env=env, on_line=self._log).wait_ready()
 
     def _log(self, name: str, line: str) -> None:
         with self.log.open("a") as log:
