@@ -19,6 +19,7 @@ import pytest
 import soundfile as sf
 
 from stem_library_client import StemLibraryClient
+from stem_library_client.models import JobStatus
 from tests.conftest import ROOT, Cloud
 from tests.integration import commands
 
@@ -54,12 +55,17 @@ class Cannot:
 AZURE = Cannot("needs an Azure subscription")
 DOCKER = Cannot("needs a container engine")
 CORE_TOOLS = Cannot("needs Core Tools, whose installer downloads from outside the registries")
+REFUSABLE = On(codes=(0, 1))
+"""The job or the song may be in no state for it."""
 
 RULES: list[tuple[str, On | DryRun | By | Cannot]] = [
     (r"make run", DryRun("python -m local --data")),
     (r"make test", DryRun("python -m pytest")),
     (r"make setup", DryRun("")),
+    (r"export \w+=\$\(azd? .*", AZURE),
+    (r"stems (retry|cancel|reanalyse) .*(JOB|SONG).*", REFUSABLE),
     (r"stems .*", On()),
+    (r"curl .*", On()),
     (r"export STEMS_API=.*", On()),
     (r"cp local\.settings\.sample\.json local\.settings\.json", On()),
     (r"\.venv/bin/python -m local\.resources local\.settings\.json", On()),
@@ -73,6 +79,7 @@ RULES: list[tuple[str, On | DryRun | By | Cannot]] = [
     (r".*func start", CORE_TOOLS),
     (r"azd? .*", AZURE),
     (r"gh .*", Cannot("needs a GitHub repository")),
+    (r"\.venv/bin/python -m benchmarks \w+", Cannot("takes minutes, and measures what no test holds")),
 ]
 
 WITHOUT_OPTIONS = {
@@ -114,11 +121,15 @@ def bash(
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "STEMS_API": cloud.api}
     subprocess.run(["stems", "analyse", folder / "tone.flac"], env=env, check=True, capture_output=True)
     song = next(iter(client.list_audio()))
-    env |= {"SONG": song.id, "STEM": client.get_stems_of_audio(song.id)[0].id}
+    (folder / "bad.mp3").write_text("not music")
+    subprocess.run(["stems", "analyse", folder / "bad.mp3"], env=env, capture_output=True)
+    failed = next(iter(client.list_jobs(status=JobStatus.FAILED)))
+    env |= {"SONG": song.id, "STEM": client.get_stems_of_audio(song.id)[0].id, "JOB": failed.id}
+    (folder / "bad.mp3").unlink()
 
     def run(command: str) -> subprocess.CompletedProcess[str]:
         known = command.replace("https://my-library.azurewebsites.net", cloud.api)
-        known = re.sub(r"\bID\b", song.id, known)
+        known = re.sub(r"\bID\b", song.id, re.sub(r"(?<!\$)\bJOB\b", failed.id, known))
         return subprocess.run(["bash", "-ec", known], cwd=folder, env=env, capture_output=True, text=True)
 
     return run
