@@ -16,11 +16,13 @@ from typing import Any, TypeVar
 
 import azure.durable_functions as df
 import azure.functions as func
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel, TypeAdapter
 
 from functions.answers import Answer, File, Redirect, problem, response_to
 from functions.requests import path_of, read_body, read_if_match, read_parameter, read_query
 from functions.roles import Role, check_role
+from shared import telemetry
 from shared.errors import NotFoundError, StemLibraryError, UnauthenticatedError
 from shared.models import Stored, WireModel
 from shared.queries import Page
@@ -81,6 +83,9 @@ class Route:
         hints = typing.get_type_hints(handler, include_extras=True)
         self.method, self.path, self.handler, self.role = method, path, handler, role
         self.methods = ("GET", "HEAD") if method == "GET" else (method,)
+        self.template = PARAMETER.sub(r"{\1}", f"/{path}")
+        """The path as the API document and traces have it."""
+        self.name = f"{method} {self.template}"
         self.parameters = {
             found[1]: hint for found, hint in zip(PARAMETER.finditer(path), hints.values(), strict=False)
         }
@@ -160,7 +165,16 @@ class Api(df.Blueprint):  # type: ignore[misc]  # the package is untyped
             route = Route(method, path, handler, **declared)
 
             async def guarded(req: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
-                return self._with_common_headers(req, await self._answer(route, req, bindings))
+                with telemetry.span_of_call(
+                    route.name, req.headers.get("traceparent"), SpanKind.SERVER
+                ) as span:
+                    response = await self._answer(route, req, bindings)
+                    span.set_attribute("http.request.method", req.method)
+                    span.set_attribute("http.route", route.template)
+                    span.set_attribute("http.response.status_code", response.status_code)
+                    if response.status_code >= 500:
+                        telemetry.fail(str(response.status_code))
+                return self._with_common_headers(req, response)
 
             # The host fills a function's arguments by their names, so these two differ.
             async def plain(req: func.HttpRequest) -> func.HttpResponse:

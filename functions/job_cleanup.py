@@ -9,6 +9,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from functions.services import Services
+from shared import telemetry
 from shared.effects import effect
 from shared.models import Job
 
@@ -26,7 +27,12 @@ async def schedule_deletion(client: df.DurableOrchestrationClient, job: Job) -> 
     instance_id = f"{job.id}-{job.attempt}"
     if await _is_known(client, instance_id):
         return
-    due = {"jobId": job.id, "attempt": job.attempt, "deleteAfter": job.delete_after.isoformat()}
+    due = {
+        "jobId": job.id,
+        "attempt": job.attempt,
+        "deleteAfter": job.delete_after.isoformat(),
+        "traceparent": job.traceparent,
+    }
     try:
         with effect("orchestration started"):
             await client.start_new(ORCHESTRATION, instance_id=instance_id, client_input=due)
@@ -55,12 +61,13 @@ def blueprint(services: Services) -> df.Blueprint:
     @bp.activity_trigger(input_name="due")  # type: ignore[untyped-decorator]
     async def delete_job_if_due(due: str) -> bool:
         job = json.loads(due)
-        try:
-            return await services.workflow.delete_job_if_due(job["jobId"], job["attempt"])
-        except Exception:
-            # Noted with its job whatever it is, and raised again: the orchestration repeats the activity.
-            extra = {"action": "deletion failed", "job_id": job["jobId"]}
-            logger.exception("Job %s could not be deleted", job["jobId"], extra=extra)
-            raise
+        with telemetry.span_of_call("delete_job_if_due", job.get("traceparent"), job_id=job["jobId"]):
+            try:
+                return await services.workflow.delete_job_if_due(job["jobId"], job["attempt"])
+            except Exception:
+                # Noted with its job whatever it is, and raised again: the orchestration repeats the activity.
+                extra = {"action": "deletion failed", "job_id": job["jobId"]}
+                logger.exception("Job %s could not be deleted", job["jobId"], extra=extra)
+                raise
 
     return bp

@@ -5,6 +5,7 @@ import azure.functions as func
 import azurefunctions.extensions.bindings.blob as blob
 
 from functions.services import Services
+from shared import telemetry
 
 
 def blueprint(services: Services) -> df.Blueprint:
@@ -19,6 +20,9 @@ def blueprint(services: Services) -> df.Blueprint:
         source=func.BlobSource.EVENT_GRID,
     )
     async def on_upload(client: blob.BlobClient) -> None:
-        await services.workflow.on_upload(client.blob_name)
+        with telemetry.span_of_call("on_upload", None):
+            job = await services.workflow.on_upload(client.blob_name)
+            if job:
+                telemetry.note(job_id=job.id, audio_file_id=job.audio_file_id)
 
     return bp

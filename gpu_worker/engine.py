@@ -6,7 +6,19 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from gpu_worker import model_process
-from gpu_worker.channel import Analysed, Answer, Broken, ModelNames, Ready, Rejected, Task, Unavailable
+from gpu_worker.busy import BusyShare
+from gpu_worker.channel import (
+    Analysed,
+    Answer,
+    Broken,
+    ModelNames,
+    Progress,
+    Ready,
+    Rejected,
+    Separated,
+    Task,
+    Unavailable,
+)
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
 
 POLL_SECONDS = 0.2
@@ -26,10 +38,16 @@ class Engine:
     def __init__(self, *, models: ModelNames, recycle_after: int) -> None:
         self._models = models
         self._recycle_after = recycle_after
+        self.separating = BusyShare()
         self._songs = 0
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._ready: Ready | None = None
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether the model is loaded, and on a GPU."""
+        return self._ready is not None and self._ready.device != "cpu"
 
     def start(self) -> None:
         """Start the model process if it does not run; the model loads in the background."""
@@ -89,6 +107,10 @@ class Engine:
                 if isinstance(answer, Broken):
                     raise EngineError(answer.reason)
                 assert not isinstance(answer, Ready | Unavailable), "the model is loaded once"
+                if isinstance(answer, Progress) and answer.step == "Separating":
+                    self.separating.begin()
+                elif isinstance(answer, Separated):
+                    self.separating.end()
                 on_answer(answer)
                 if isinstance(answer, Analysed):
                     return answer
@@ -98,6 +120,7 @@ class Engine:
             self.stop()  # a song is still under way in there
             raise
         finally:
+            self.separating.end()
             self._songs += 1
             if self._songs >= self._recycle_after:
                 self.stop()

@@ -1,5 +1,6 @@
 """The lease on a job: heartbeats from a thread of their own, and the news that it is lost."""
 
+import contextvars
 import logging
 import threading
 from types import TracebackType
@@ -34,7 +35,9 @@ class Lease:
         self._beaten = 0
         self._news = threading.Event()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
+        # In the context, so that heartbeats belong to the job's trace.
+        beat = contextvars.copy_context().run
+        self._thread = threading.Thread(target=beat, args=(self._beat,), daemon=True, name="heartbeat")
         self.lost = threading.Event()
         self.refused = False
 

@@ -19,6 +19,7 @@ from azure.servicebus.exceptions import ServiceBusError
 from pydantic import ValidationError
 
 from gpu_worker import compiled
+from gpu_worker.busy import send_gpu_share
 from gpu_worker.channel import ModelNames
 from gpu_worker.engine import CancelledError, Engine
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
@@ -27,6 +28,7 @@ from gpu_worker.lease import Lease
 from gpu_worker.pipeline import Pipeline
 from gpu_worker.settings import WorkerSettings, load_settings
 from gpu_worker.songs import SongStorage
+from shared import telemetry
 from shared.effects import effect
 from shared.settings import SettingsError
 from shared.worker_contract import AnalysisMessage
@@ -51,7 +53,11 @@ class Worker:
         self._stopping = threading.Event()
         self._health = _health_file(settings.health_file)
         worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._client = StemLibraryClient(settings.api_base_url, token=_token_source(settings.api_scope))
+        self._client = StemLibraryClient(
+            settings.api_base_url,
+            token=_token_source(settings.api_scope),
+            headers=telemetry.headers,
+        )
         self._engine = Engine(
             models=ModelNames(
                 stem_model=settings.stem_model,
@@ -62,6 +68,7 @@ class Worker:
             ),
             recycle_after=settings.recycle_after_jobs,
         )
+        send_gpu_share(self._engine.separating, lambda: self._engine.has_gpu)
         self._pipeline = Pipeline(
             client=self._client,
             storage=SongStorage(settings),
@@ -148,7 +155,9 @@ class Worker:
             )
             return
         try:
-            is_done = self._handle(content)
+            traceparent = telemetry.traceparent_of(message.application_properties)
+            with telemetry.span_of_call("job", traceparent, job_id=content.job_id):
+                is_done = self._handle(content)
         except (ApiError, httpx.TransportError) as error:
             logger.error("Job %s: the API can't be reached: %s", content.job_id, error)
             is_done = False
@@ -165,7 +174,7 @@ class Worker:
     def _handle(self, message: AnalysisMessage) -> bool:
         """Work on a message's job; return whether the message is done with."""
         try:
-            with effect("job claimed"):
+            with telemetry.span("claim"), effect("job claimed"):
                 claim = ClaimRequest(attempt=message.attempt, worker_id=self._pipeline.worker_id)
                 job = self._client.claim_job(message.job_id, claim)
         except ApiError as error:
@@ -207,6 +216,7 @@ class Worker:
 
     def _fail(self, job: Job, kind: Kind, reason: str) -> bool:
         logger.warning("Job %s: %s", job.id, reason)
+        telemetry.fail(kind.value)
         failure = Failure(attempt=job.attempt, worker_id=self._pipeline.worker_id, error=reason, kind=kind)
         try:
             self._client.fail_job(job.id, failure)
@@ -240,6 +250,7 @@ def main() -> int:
         settings = load_settings()
         if settings.compiled_functions:
             compiled.unpack(settings.compiled_functions)
+        telemetry.set_up("stem-library-worker", settings)
         worker = Worker(settings)
         signal.signal(signal.SIGTERM, worker.stop)
         signal.signal(signal.SIGINT, worker.stop)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import opentelemetry.context
 import soundfile as sf
 
 from gpu_worker import checkpoints
@@ -19,7 +20,9 @@ from gpu_worker.engine import CancelledError, Engine
 from gpu_worker.lease import Lease
 from gpu_worker.songs import SongStorage
 from gpu_worker.tags import read_tags
+from shared import telemetry
 from shared.effects import effect
+from shared.instruments import STEP_SECONDS
 from shared.models import StemType
 from stem_library_client import ApiError, StemLibraryClient
 from stem_library_client.models import Completion, Heartbeat, Job, StemWrite
@@ -63,7 +66,7 @@ class Pipeline:
         model = self.engine.wait_ready(should_stop)
         with tempfile.TemporaryDirectory(prefix="stem-library-") as scratch:
             completion = _Attempt(self, job, lease, model, Path(scratch), should_stop).run()
-        with effect("job completed"):
+        with telemetry.span("complete"), effect("job completed"):
             self.client.complete_job(job.id, Completion.model_validate(completion))
         logger.info("Job %s completed with %s", job.id, model.model_label)
 
@@ -104,6 +107,8 @@ class _Attempt:
         self.seconds |= analysed.seconds
         self._save(separation, paths, analysed)
         self.seconds["total"] = round(time.monotonic() - begun, 3)
+        for step, taken in self.seconds.items():
+            STEP_SECONDS.record(taken, {"step": step})
         completion = self._completion(separation, analysed)
         self._note(checkpoints.of_result(completion))
         return {**completion, **self._identity}
@@ -121,6 +126,7 @@ class _Attempt:
                 return None
         return separation, paths
 
+    @telemetry.span("download")
     def _download(self) -> str:
         self._report("Downloading", 0)
         started = time.monotonic()
@@ -133,7 +139,8 @@ class _Attempt:
     def _separate(self, content_hash: str) -> tuple[Separation, dict[StemType, Path], Analysed]:
         """Separate and analyse the song; meanwhile its tags are read, and its stems uploaded."""
         task = SongTask(self.folder / "song", self.folder, self.pipeline.max_minutes)
-        with concurrent.futures.ThreadPoolExecutor(1, "upload") as uploading:
+        attach, present = opentelemetry.context.attach, opentelemetry.context.get_current()
+        with concurrent.futures.ThreadPoolExecutor(1, "upload", attach, (present,)) as uploading:
             tags = uploading.submit(self._read_tags)
 
             def on_answer(answer: Answer) -> None:
@@ -161,12 +168,14 @@ class _Attempt:
         separation = Separation(content_hash, self._separated.source, label, blobs, tags.result())
         return separation, self._separated.stems, analysed
 
+    @telemetry.span("upload")
     def _upload(self, stem: StemType, path: Path) -> StemBlob:
         with effect(f"{stem} uploaded"):
             blob = self.pipeline.storage.upload_stem(self.job, stem, path)
         self._note_upload(blob, checkpoints.of_stem(stem, blob))
         return blob
 
+    @telemetry.span("tags")
     def _read_tags(self) -> dict[str, str | None]:
         """Return what the song's file says of itself, its artwork uploaded."""
         found = read_tags(self.folder / "song", self.folder)
@@ -188,6 +197,7 @@ class _Attempt:
                 self.pipeline.storage.delete(blob)
             raise
 
+    @telemetry.span("save")
     def _save(self, separation: Separation, paths: dict[StemType, Path], analysed: Analysed) -> None:
         self._report("Saving", 0)
         started = time.monotonic()
@@ -241,6 +251,8 @@ class _Attempt:
     def _on_answer(self, answer: Answer) -> None:
         if isinstance(answer, Progress):
             self._report(answer.step, answer.share)
+        elif isinstance(answer, Analysed):
+            telemetry.note_steps(answer.seconds)
 
     def _report(self, step: str, share: float) -> None:
         low, high = SHARE_OF_PROGRESS[step]

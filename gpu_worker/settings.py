@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.settings import SettingsError, describe, refuse_misspelt
+from shared.settings import SettingsError, TelemetrySettings, describe, refuse_misspelt
 
 
-class WorkerSettings(BaseSettings):
-    """Settings of the worker; connections as in shared/settings.py."""
+class WorkerSettings(TelemetrySettings):
+    """Settings of the worker; connections and telemetry as in shared/settings.py."""
 
     model_config = SettingsConfigDict(case_sensitive=True, extra="ignore", frozen=True)
 

@@ -49,6 +49,10 @@ class JobStore(Protocol):
         """Return ids of the jobs of an audio file, or of those that have not ended."""
         ...
 
+    async def waiting_since(self, limit: int) -> datetime | None:
+        """Return since when the job waits that has waited longest, of up to `limit`; None if none does."""
+        ...
+
     async def count(self, status: JobStatus) -> int:
         """Return how many live jobs have this status."""
         ...
@@ -94,7 +98,12 @@ class JobQueue(Protocol):
     """The queue that workers consume."""
 
     async def send(
-        self, message: AnalysisMessage, *, message_id: str, not_before: datetime | None = None
+        self,
+        message: AnalysisMessage,
+        *,
+        message_id: str,
+        not_before: datetime | None = None,
+        traceparent: str | None = None,
     ) -> None:
-        """Send the message, to be delivered from `not_before` on; a repeated id is dropped."""
+        """Send the message of a trace, to be delivered from `not_before` on; a repeated id is dropped."""
         ...

@@ -177,7 +177,7 @@ def failed(job: Job, failure: Failure, policy: JobPolicy, now: datetime) -> Job:
     if job.status in (JobStatus.FAILED, JobStatus.RETRYING):
         return job
     if failure.kind == "released":
-        return _moved(job, JobEvent.PUT_BACK, now, error_message=failure.error)
+        return _moved(job, JobEvent.PUT_BACK, now, waiting_since=now, error_message=failure.error)
     if failure.kind == "transient" and job.retries < job.max_retries:
         return _put_back(job, failure.error, policy, now)
     at_fault = failure.kind == "permanent"
@@ -221,6 +221,7 @@ def retried(job: Job, now: datetime) -> Job:
         JobEvent.RETRY,
         now,
         queued_attempt=_next_attempt(job),
+        waiting_since=now,
         retries=0,
         error_message=None,
         file_at_fault=False,
@@ -235,13 +236,15 @@ def _next_attempt(job: Job) -> int:
 
 def _put_back(job: Job, reason: str | None, policy: JobPolicy, now: datetime) -> Job:
     retries = job.retries + 1
+    not_before = now + policy.backoff(retries)
     return _moved(
         job,
         JobEvent.PUT_BACK,
         now,
         retries=retries,
         queued_attempt=_next_attempt(job),
-        not_before=now + policy.backoff(retries),
+        not_before=not_before,
+        waiting_since=not_before,
         error_message=reason,
     )
 

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
+from shared import instruments
 from shared.job_ports import JobStore
 from shared.models import Job, JobStatus, WireModel
 
@@ -18,8 +19,8 @@ SECONDS = "seconds"
 class Counters(Protocol):
     """Counters by scope, in which every event is counted once."""
 
-    async def count(self, scope: str, event_id: str, increments: dict[str, float]) -> None:
-        """Add to the counters of a scope, once for each event."""
+    async def count(self, scope: str, event_id: str, increments: dict[str, float]) -> bool:
+        """Add to the counters of a scope, once for each event; return whether it was news."""
         ...
 
     async def read(self, scope: str) -> dict[str, float]:
@@ -58,15 +59,20 @@ class JobStatistics:
         """Count an ended job on the day of its end; a completed one with its seconds from creation on."""
         assert job.completed_at is not None, "an ended job has a time of its end"
         increments: dict[str, float] = {job.status.value.lower(): 1}
+        seconds = (job.completed_at - job.created_at).total_seconds()
         if job.status is JobStatus.COMPLETED:
-            seconds = (job.completed_at - job.created_at).total_seconds()
             increments |= {SECONDS: seconds, _bucket(seconds): 1}
-        await self._count(job, "ended", job.completed_at, increments)
+        if await self._count(job, "ended", job.completed_at, increments):
+            instruments.JOBS_ENDED.add(1, {"outcome": job.status})
+            if job.status is JobStatus.COMPLETED:
+                instruments.COMPLETION_TIME.record(seconds)
 
     async def count_deleted(self, job: Job, deleted_at: datetime) -> None:
         """Count the deletion of a completed job, or the purge of another one."""
-        kind = "completedDeleted" if job.status is JobStatus.COMPLETED else "purged"
-        await self._count(job, "deleted", deleted_at, {kind: 1})
+        is_completed = job.status is JobStatus.COMPLETED
+        kind = "completedDeleted" if is_completed else "purged"
+        if await self._count(job, "deleted", deleted_at, {kind: 1}):
+            (instruments.JOBS_DELETED if is_completed else instruments.JOBS_PURGED).add(1)
 
     async def sum_up(self, today: date) -> JobStats:
         """Return the live jobs by status and the last 30 days; times are null where none completed."""
@@ -96,10 +102,10 @@ class JobStatistics:
             ],
         )
 
-    async def _count(self, job: Job, event: str, moment: datetime, increments: dict[str, float]) -> None:
+    async def _count(self, job: Job, event: str, moment: datetime, increments: dict[str, float]) -> bool:
         # A job that is retried ends again: its end is another event then.
         event_id = f"{job.id}-{job.attempt}-{job.queued_attempt}-{event}"
-        await self._counters.count(_scope(moment.astimezone(UTC).date()), event_id, increments)
+        return await self._counters.count(_scope(moment.astimezone(UTC).date()), event_id, increments)
 
 
 def _scope(day: date) -> str:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from shared import ids, job_states
+from shared import ids, job_states, telemetry
 from shared.effects import effect
 from shared.errors import AlreadyExistsError, ChangedMeanwhileError, NotFoundError
 from shared.job_ports import Clock, JobHistory, JobIndex, JobQueue, JobStatistics, JobStore
@@ -81,7 +81,9 @@ class JobService:
             idempotency_key=key,
             max_retries=self._policy.max_retries,
             known_content_hash=audio.content_hash if is_known_by_it else None,
+            traceparent=telemetry.present(),
             created_at=now,
+            waiting_since=now,
             unsettled_since=now,
         )
         try:
@@ -260,7 +262,9 @@ class JobService:
             analysis_version=job.analysis_version,
         )
         with effect("message sent"):
-            await self._queue.send(message, message_id=message_id, not_before=not_before)
+            await self._queue.send(
+                message, message_id=message_id, not_before=not_before, traceparent=job.traceparent
+            )
 
 
 def _outcome(job: Job, deleted_at: datetime) -> JobOutcome:

@@ -299,6 +299,10 @@ class Job(JobView):
         None, description="SHA-256 of what the library holds by this analysis: the same bytes end the job"
     )
     result: dict[str, Any] | None = Field(None, description="What the worker said at completion")
+    waiting_since: AwareDatetime | None = Field(
+        None, description="Since when, or from when on, it waits for a worker"
+    )
+    traceparent: str | None = Field(None, description="The trace that every attempt belongs to (W3C)")
     unsettled_since: AwareDatetime | None = Field(
         None, description="Set by a change of state until all that follows from it is written"
     )

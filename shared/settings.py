@@ -16,7 +16,27 @@ class SettingsError(Exception):
     """The settings can't be taken; the message names each one."""
 
 
-class AppSettings(BaseSettings):
+class TelemetrySettings(BaseSettings):
+    """Where traces, metrics and logs go, of Function app and worker; to all that are set, else nowhere.
+
+    The standard variables of OpenTelemetry hold too, such as `OTEL_TRACES_SAMPLER` (all traces by default),
+    `OTEL_METRIC_EXPORT_INTERVAL` (60,000 ms) and `OTEL_EXPORTER_OTLP_HEADERS`.
+    """
+
+    application_insights: str | None = Field(None, validation_alias="APPLICATIONINSIGHTS_CONNECTION_STRING")
+    """Says where, and is no key: sending takes the role Monitoring Metrics Publisher of the identity."""
+    otlp_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Base address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318."""
+    telemetry_console: bool = Field(False, validation_alias="TELEMETRY_CONSOLE")
+    """Print spans and metrics, a line of JSON each."""
+
+    @property
+    def has_destination(self) -> bool:
+        """Whether any is set."""
+        return bool(self.application_insights or self.otlp_endpoint or self.telemetry_console)
+
+
+class AppSettings(TelemetrySettings):
     """Settings of the Function app under the names of DESIGN section 8.
 
     A connection is either a connection string (`SERVICEBUS`) or, in Azure, the resource's address

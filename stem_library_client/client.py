@@ -1,6 +1,6 @@
 """The client: one method a route, named as the API document names its operation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -46,12 +46,19 @@ class StemLibraryClient:
     patience : float
         Seconds for which a request is repeated while the API can't be reached or is overloaded.
         Every route is safe to repeat.
+    headers : callable, optional
+        Returns headers to send along; it is called for each request, as for the caller's trace context.
     """
 
     def __init__(
-        self, base_url: str, *, token: Callable[[], str] | None = None, patience: float = 60.0
+        self,
+        base_url: str,
+        *,
+        token: Callable[[], str] | None = None,
+        patience: float = 60.0,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        self._api = Transport(base_url, token, patience)
+        self._api = Transport(base_url, token, patience, headers)
 
     def __enter__(self) -> "StemLibraryClient":
         return self

@@ -632,6 +632,14 @@ class Job(Model):
     """
     What the worker said at completion
     """
+    waiting_since: AwareDatetime | None = None
+    """
+    Since when, or from when on, it waits for a worker
+    """
+    traceparent: str | None = None
+    """
+    The trace that every attempt belongs to (W3C)
+    """
     unsettled_since: AwareDatetime | None = None
     """
     Set by a change of state until all that follows from it is written

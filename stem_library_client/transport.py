@@ -58,11 +58,18 @@ class Download:
 class Transport:
     """Connections to one deployment; the parameters are those of `StemLibraryClient`."""
 
-    def __init__(self, base_url: str, token: Callable[[], str] | None, patience: float) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: Callable[[], str] | None,
+        patience: float,
+        headers: Callable[[], Mapping[str, str]],
+    ) -> None:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError(f"The address must begin with http:// or https://, and {base_url!r} does not.")
         self._http = httpx.Client(base_url=base_url, timeout=30.0, auth=_SignIn(token) if token else None)
         self._patience = patience
+        self._headers = headers
 
     def close(self) -> None:
         """Close the connections."""
@@ -132,9 +139,10 @@ class Transport:
         """
         # What was never set is left out, and a NaN is sent, for the API to refuse.
         content = None if body is None else body.model_dump_json(exclude_unset=True)
-        headers = {} if content is None else {"Content-Type": "application/json"}
+        kind = {} if content is None else {"Content-Type": "application/json"}
 
         def once() -> httpx.Response:
+            headers = {**self._headers(), **kind}
             answer = self._http.request(
                 method, path, content=content, headers=headers, params=_known(query) if query else None
             )

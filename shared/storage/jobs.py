@@ -70,6 +70,13 @@ class JobsContainer(Container):
         )
         return sum(found)
 
+    async def waiting_since(self, limit: int) -> datetime | None:
+        """Return since when the job waits that has waited longest, of up to `limit`; None if none does."""
+        query = "SELECT c.waitingSince FROM c WHERE c.status IN ('Pending', 'Retrying')"
+        found = [document.get("waitingSince") for document in await self._query(query, limit=limit)]
+        # Jobs of before this was noted have none.
+        return min((datetime.fromisoformat(moment) for moment in found if moment), default=None)
+
     async def _ids(self, condition: str, moment: datetime, limit: int) -> list[str]:
         query = f"SELECT c.id FROM c WHERE {condition}"  # noqa: S608 (the conditions above)
         found = await self._query(query, limit=limit, moment=wire_time(moment))

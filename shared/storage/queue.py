@@ -7,6 +7,7 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 
+from shared import telemetry
 from shared.worker_contract import AnalysisMessage
 
 
@@ -23,13 +24,19 @@ class AnalysisQueue:
         self._sending = asyncio.Lock()
 
     async def send(
-        self, message: AnalysisMessage, *, message_id: str, not_before: datetime | None = None
+        self,
+        message: AnalysisMessage,
+        *,
+        message_id: str,
+        not_before: datetime | None = None,
+        traceparent: str | None = None,
     ) -> None:
         """Send the message, to be delivered from `not_before` on; a repeated id is dropped by the queue."""
         envelope = ServiceBusMessage(
             message.model_dump_json(by_alias=True),
             message_id=message_id,
             content_type="application/json",
+            application_properties=telemetry.message_properties(traceparent),
             scheduled_enqueue_time_utc=not_before,
         )
         async with self._sending:

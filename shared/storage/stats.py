@@ -19,8 +19,11 @@ class StatsContainer(Container):
 
     name = "stats"
 
-    async def count(self, scope: str, event_id: str, increments: Mapping[str, float]) -> None:
-        """Add to the counters of a scope, once for each event: the note and the sums change together."""
+    async def count(self, scope: str, event_id: str, increments: Mapping[str, float]) -> bool:
+        """Add to the counters of a scope, once for each event: the note and the sums change together.
+
+        Return whether the event was news.
+        """
         container = await self._database.container(self.name)
         sums = [{"op": "incr", "path": f"/{name}", "value": value} for name, value in increments.items()]
         batch = [
@@ -30,11 +33,11 @@ class StatsContainer(Container):
         while True:
             try:
                 await container.execute_item_batch(batch, partition_key=scope)
-                return
+                return True
             except CosmosBatchOperationError as refused:
                 status = refused.operation_responses[refused.error_index]["statusCode"]
                 if (refused.error_index, status) == (0, CONFLICT):
-                    return  # counted before
+                    return False
                 if (refused.error_index, status) != (1, NOT_FOUND):
                     raise
             try:

@@ -11,15 +11,21 @@ import pytest
 import soundfile as sf
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from local.process import Program
+from local.process import Program, free_port
 from stem_library_client import StemLibraryClient
 from tests.conftest import PATIENCE, Cloud, start_cloud, stems_of, wait_for, wire
+
+NO_COLLECTOR = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+}
+"""Telemetry that nobody takes, which must stop nothing."""
 
 
 @pytest.fixture(scope="module")
 def lonely_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A cloud without a worker of its own."""
-    running = start_cloud(tmp_path_factory.mktemp("lonely"), "--no-worker")
+    running = start_cloud(tmp_path_factory.mktemp("lonely"), "--no-worker", env=NO_COLLECTOR)
     yield running
     running.program.stop(grace=30)
 
@@ -37,6 +43,7 @@ def start_worker(cloud: Cloud, **settings: str) -> Program:
         "SERVICEBUS": cloud.service_bus,
         "STEM_MODEL": "preview",
         "WORKER_MODE": "serve",
+        **NO_COLLECTOR,
         **settings,
     }
     return Program.module("worker", "gpu_worker", env=env)
