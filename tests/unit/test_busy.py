@@ -11,11 +11,11 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from gpu_worker.busy import BusyShare, send_gpu_share
-from gpu_worker.channel import Analysed, Answer, Progress, Ready, Separated, SongTask
+from gpu_worker.channel import Analysed, Answer, ModelNames, Progress, Ready, Separated, SongTask
 from gpu_worker.decoding import SourceFormat
 from gpu_worker.engine import CancelledError, Engine
 
-READY = Ready("model", None, "cuda")
+READY = Ready("model", None, "pulse readings", "cuda")
 SEPARATED = Separated(SourceFormat(duration_seconds=60, sample_rate=44_100, channels=2), {})
 ANALYSED = Analysed(**{field.name: {} for field in dataclasses.fields(Analysed)})
 SONG = SongTask(Path("song"), Path(), 60)
@@ -49,7 +49,7 @@ def test_the_share_is_of_the_time_since_the_last_reading():
 def engine_that_is_told(answers: list[Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Engine, Clock]:
     """An engine whose model process has said all this already."""
     clock = Clock()
-    engine = Engine(model="", repo=None, device="", recycle_after=9)
+    engine = Engine(models=ModelNames("", None, "", None, "cuda"), recycle_after=9)
     ours, theirs = Pipe()
     for answer in answers:
         theirs.send(answer)
