@@ -1,5 +1,6 @@
 """An example of each model that goes over the wire, all of one song: the API document shows them."""
 
+import json
 from typing import Any
 
 SONG_ID = "0b0c9f0e-6a0e-4f0b-9d6b-2f6f0c8f5a11"
@@ -21,12 +22,16 @@ MUSIC: dict[str, Any] = {
 CHORDS = '[{"start":0.0,"end":1.99,"chord":"C#:maj","confidence":0.91}]'
 BEATS = '[{"time":0.512,"position":1},{"time":1.01,"position":2}]'
 SECTIONS = '[{"start":0.0,"end":15.9,"label":"A","confidence":0.6}]'
-NOTES = '{"notes":[{"onset":0.51,"offset":0.98,"pitch":37,"velocity":96,"confidence":0.8}]}'
+NOTATION = {
+    "notes": [{"onset": 0.51, "offset": 0.98, "pitch": 37, "velocity": 96, "confidence": 0.8}],
+    "midiUri": f"{STORAGE}/{SONG_ID}/stems/{JOB_ID}/1/bass.mid",
+    "musicXmlUri": f"{STORAGE}/{SONG_ID}/stems/{JOB_ID}/1/bass.musicxml",
+}
 STRUCTURES = {
     "chordProgression": CHORDS,
     "beats": BEATS,
     "sections": SECTIONS,
-    "notationData": NOTES,
+    "notationData": json.dumps(NOTATION, separators=(",", ":")),
     "activeRegions": '[{"start":0.49,"end":15.8}]',
 }
 
@@ -137,7 +142,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "chordProgression": [{"start": 0.0, "end": 1.99, "chord": "C#:maj", "confidence": 0.91}],
         "beats": [{"time": 0.512, "position": 1}, {"time": 1.01, "position": 2}],
         "sections": None,
-        "notationData": {"notes": [{"onset": 0.51, "offset": 0.98, "pitch": 37, "velocity": 96}]},
+        "notationData": NOTATION,
         "activeRegions": [{"start": 0.49, "end": 15.8}],
     },
     "LibraryStats": {
@@ -194,7 +199,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "deletionsFinished": 0,
         "indexed": 0,
     },
-    "Notation": {"notes": [{"onset": 0.51, "offset": 0.98, "pitch": 37, "velocity": 96, "confidence": 0.8}]},
+    "Notation": NOTATION,
     "RepairReport": {"checked": 200, "records": 0, "counts": 0, "sums": 0, "projections": 0, "busy": 0},
     "ReanalysisReport": {"started": 20, "failed": 0, "waiting": 20, "done": False},
     "Purged": {"purged": 3},

@@ -70,7 +70,8 @@ class StemAnalysis(WireModel):
     beats: Structure = Field(description="`[{time, position}]`, seconds and place in the bar from 1")
     sections: Structure = Field(description="`[{start, end, label, confidence}]`")
     notation_data: Structure = Field(
-        description="`{notes: [{onset, offset, pitch | drum, velocity, confidence}]}`, pitches are MIDI's"
+        description="`{notes: [{onset, offset, pitch | drum, velocity, confidence}], midiUri, musicXmlUri}`, "
+        "pitches are MIDI's; the files are had at `/api/stems/{id}/notation?format=`"
     )
     active_regions: Structure = Field(description="`[{start, end}]`, when the stem sounds")
 

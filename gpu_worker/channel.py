@@ -48,9 +48,10 @@ class SongTask:
 
 @dataclass(frozen=True)
 class AnalysisTask:
-    """Stems that were separated before, to be analysed."""
+    """Stems that were separated before, to be analysed; everything is written below `folder`."""
 
     stems: dict[StemType, Path]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Analysed:
 
     song: dict[str, Any]
     stems: dict[StemType, dict[str, Any]]
+    notation: dict[StemType, dict[str, Path]]
+    """The files of each stem's notes, by the field of its notation that says where they are."""
     seconds: dict[str, float]
 
 

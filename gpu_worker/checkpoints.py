@@ -1,7 +1,7 @@
 """What an attempt finished, as the job remembers it for the next attempt."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,12 +9,12 @@ from gpu_worker.decoding import SourceFormat
 from shared.models import JobStatus, StemType
 from stem_library_client import ApiError
 
-SEPARATION, TAGS, RESULT = "separation", "tags", "result"
+SEPARATION, TAGS, NOTATION, RESULT = "separation", "tags", "notation", "result"
 
 
 @dataclass(frozen=True)
 class StemBlob:
-    """An uploaded stem, or the song's artwork."""
+    """An uploaded stem, the song's artwork, or a file of a stem's notes."""
 
     name: str
     uri: str
@@ -47,6 +47,11 @@ def of_stem(stem: StemType, blob: StemBlob) -> dict[str, str]:
 def of_tags(tags: Mapping[str, str | None]) -> dict[str, str]:
     """Return the checkpoint of what the file says of itself, its artwork uploaded."""
     return {TAGS: json.dumps(tags, ensure_ascii=False)}
+
+
+def of_notation(blobs: Iterable[StemBlob]) -> dict[str, str]:
+    """Return the checkpoint of the uploaded files of notes; an attempt that analyses anew has its own."""
+    return {NOTATION: json.dumps([blob.name for blob in blobs])}
 
 
 def of_result(completion: Mapping[str, Any]) -> dict[str, str]:

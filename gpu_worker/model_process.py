@@ -68,6 +68,7 @@ def run(connection: Connection, models: ModelNames) -> None:
 def _serve(connection: Connection, task: Task, model: "LoadedModel", beats: "BeatModel | None") -> None:
     from gpu_worker.analysis.song import analyse_song
     from gpu_worker.decoding import decode
+    from gpu_worker.notation.export import write_files
     from gpu_worker.separation.engine import separate
     from shared.models import StemType
 
@@ -100,7 +101,10 @@ def _serve(connection: Connection, task: Task, model: "LoadedModel", beats: "Bea
     connection.send(Progress("Analysing", 0))
     result = analyse_song(stems, beat_tracker=beats)
     finish("analyse")
-    connection.send(Analysed(result.song, result.stems, seconds))
+    folder = task.folder / "notation"
+    notation = {stem: write_files(part=part, folder=folder) for stem, part in result.parts.items()}
+    finish("notate")
+    connection.send(Analysed(result.song, result.stems, notation, seconds))
 
 
 def _import_analysis() -> None:

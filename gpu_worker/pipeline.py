@@ -97,7 +97,7 @@ class _Attempt:
         if resumed:
             separation, paths = resumed
             analysed = self.pipeline.engine.process(
-                AnalysisTask(paths), on_answer=self._on_answer, should_stop=self.should_stop
+                AnalysisTask(paths, self.folder), on_answer=self._on_answer, should_stop=self.should_stop
             )
         else:
             content_hash = self._download()
@@ -172,7 +172,7 @@ class _Attempt:
     def _upload(self, stem: StemType, path: Path) -> StemBlob:
         with effect(f"{stem} uploaded"):
             blob = self.pipeline.storage.upload_stem(self.job, stem, path)
-        self._note_upload(blob, checkpoints.of_stem(stem, blob))
+        self._note_uploads([blob], checkpoints.of_stem(stem, blob))
         return blob
 
     @telemetry.span("tags")
@@ -184,37 +184,59 @@ class _Attempt:
             self._note(checkpoints.of_tags(tags))
             return tags
         with effect("artwork uploaded"):
-            blob = self.pipeline.storage.upload_artwork(self.job, found.artwork)
+            blob = self.pipeline.storage.upload_file(self.job, found.artwork)
         tags["artworkUri"] = blob.uri
-        self._note_upload(blob, checkpoints.of_tags(tags))
+        self._note_uploads([blob], checkpoints.of_tags(tags))
         return tags
 
-    def _note_upload(self, blob: StemBlob, finished: dict[str, str]) -> None:
+    def _note_uploads(self, blobs: list[StemBlob], finished: dict[str, str]) -> None:
         try:
             self._note(finished)
         except ApiError as refusal:
-            if checkpoints.is_unknown(blob, refusal):
-                self.pipeline.storage.delete(blob)
+            for blob in blobs:
+                if checkpoints.is_unknown(blob, refusal):
+                    self.pipeline.storage.delete(blob)
             raise
+
+    def _upload_notation(self, analysed: Analysed) -> dict[StemType, dict[str, str]]:
+        """Upload the files of the stems' notes; return their URIs under their wire names."""
+        upload = self.pipeline.storage.upload_file
+        with effect("notation uploaded"):
+            blobs = {
+                stem: {field: upload(self.job, path) for field, path in files.items()}
+                for stem, files in analysed.notation.items()
+            }
+        uploaded = [blob for files in blobs.values() for blob in files.values()]
+        self._note_uploads(uploaded, checkpoints.of_notation(uploaded))
+        return {stem: {field: blob.uri for field, blob in files.items()} for stem, files in blobs.items()}
 
     @telemetry.span("save")
     def _save(self, separation: Separation, paths: dict[StemType, Path], analysed: Analysed) -> None:
         self._report("Saving", 0)
         started = time.monotonic()
+        notation = self._upload_notation(analysed)
         for number, (stem, path) in enumerate(paths.items(), start=1):
             with effect(f"{stem} saved"):
-                body = self._stem_body(separation, stem, path, analysed)
+                body = self._stem_body(separation, stem, path, analysed, notation.get(stem, {}))
                 self.pipeline.client.save_stem(StemWrite.model_validate(body))
             self._report("Saving", number / len(paths))
         self.seconds["save"] = round(time.monotonic() - started, 3)
 
     def _stem_body(
-        self, separation: Separation, stem: StemType, path: Path, analysed: Analysed
+        self,
+        separation: Separation,
+        stem: StemType,
+        path: Path,
+        analysed: Analysed,
+        notation: dict[str, str],
     ) -> dict[str, Any]:
         info = sf.info(path)
         now = datetime.now(UTC).isoformat()
+        values = analysed.stems[stem]
+        if notation:
+            values = values | {"notationData": values["notationData"] | notation}
         return {
-            **analysed.stems[stem],
+            **values,
             "audioFileId": self.job.audio_file_id,
             "type": stem,
             "blobUri": separation.stems[stem].uri,

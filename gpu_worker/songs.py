@@ -17,7 +17,13 @@ from shared.models import StemType
 from stem_library_client.models import Job
 
 MIB = 1024**2
-PICTURE_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".mid": "audio/midi",
+    ".musicxml": "application/vnd.recordare.musicxml+xml",
+}
 
 
 class SongStorage:
@@ -66,10 +72,10 @@ class SongStorage:
         name = ids.stem_blob_name(job.audio_file_id, stem, job_id=job.id, attempt=job.attempt)
         return self._upload(name, path, "audio/wav")
 
-    def upload_artwork(self, job: Job, path: Path) -> StemBlob:
-        """Upload the song's artwork to the place of this attempt, under the file's own name."""
+    def upload_file(self, job: Job, path: Path) -> StemBlob:
+        """Upload artwork or notation to the place of this attempt, under the file's own name."""
         name = f"{ids.attempt_folder(job.audio_file_id, job.id, job.attempt)}{path.name}"
-        return self._upload(name, path, PICTURE_TYPES[path.suffix])
+        return self._upload(name, path, CONTENT_TYPES[path.suffix])
 
     def _upload(self, name: str, path: Path, content_type: str) -> StemBlob:
         client = self._container.get_blob_client(name)

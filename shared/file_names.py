@@ -16,11 +16,11 @@ def one_line(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", shown).split())
 
 
-def stem_file_name(*, title: str, artist: str | None, stem_type: str) -> str:
+def stem_file_name(*, title: str, artist: str | None, stem_type: str, suffix: str = "wav") -> str:
     """Return `artist - title (Drums).wav`."""
     named = one_line(f"{artist} - {title}" if artist else title).translate(RESERVED)
     short = named.encode()[:MAX_BYTES].decode(errors="ignore").strip(" .")
-    return f"{short or 'stem'} ({stem_type}).wav"
+    return f"{short or 'stem'} ({stem_type}).{suffix}"
 
 
 def content_disposition(file_name: str) -> str:

@@ -9,6 +9,8 @@ NAMESPACE = uuid.UUID("6f9d0f0e-2f0b-5d43-9c7e-0c9b1d6f5a11")
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 DERIVED_FOLDERS = ("stems", "analysis")
 ARTWORK_NAMES = ("artwork.jpg", "artwork.png", "artwork.webp")
+NOTATION_SUFFIXES = {"midiUri": "mid", "musicXmlUri": "musicxml"}
+"""Of the files of a stem's notes, by where its notation says that they are."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from shared.models import (
     Stored,
 )
 from shared.storage.blobs import AudioBlobs, BlobProperties
-from shared.storage.library import LibraryContainer
+from shared.storage.library import LibraryContainer, StemDocument
 
 SETTLED = frozenset({AnalysisStatus.COMPLETED, AnalysisStatus.FAILED, AnalysisStatus.REJECTED})
 
@@ -159,16 +159,21 @@ class StemLibrary:
             await self._store.discard(job.audio_file_id)
             folders = [f"{job.audio_file_id}/{folder}/" for folder in ids.DERIVED_FOLDERS]
         used = await self.blobs_of_stems(job.audio_file_id)
-        if audio and audio.record.artwork_uri:
-            used.add(self._blobs.name_of(audio.record.artwork_uri))
+        artwork_uri = audio and audio.record.artwork_uri
+        artwork = self._blobs.name_of(artwork_uri) if artwork_uri else None
         for folder in folders:
-            await self._blobs.delete_all(folder, but=used)
+            await self._blobs.delete_all(folder, but={*used, artwork})
 
-    async def blobs_of_stems(self, audio_file_id: str) -> set[str | None]:
+    async def blobs_of_stems(self, audio_file_id: str) -> set[str]:
         """Return the names of the blobs that a song's stems refer to."""
-        stems = await self._store.stems(audio_file_id)
-        used = {stored.structures_blob for stored in stems}
-        return used | {self._blobs.name_of(stored.stem.blob_uri) for stored in stems}
+        return {
+            name for stored in await self._store.stems(audio_file_id) for name in self.blobs_of_stem(stored)
+        }
+
+    def blobs_of_stem(self, stored: StemDocument) -> set[str]:
+        """Return the names of the blobs that a stem refers to: sound, structures, files of its notes."""
+        names = (self._blobs.name_of(stored.stem.blob_uri), stored.structures_blob)
+        return {name for name in (*names, *stored.notation_blobs.values()) if name is not None}
 
     async def artwork_url(self, audio_file_id: str) -> str:
         """Return a short-lived URL of the picture of the file's tags.

@@ -23,8 +23,8 @@ from shared.storage.library import LibraryContainer, StemDocument
 from shared.storage.search_index import SearchIndexContainer
 from shared.worker_contract import StemWrite
 
-NOTATION_FILES = {"midi": ("midiUri", "mid"), "musicxml": ("musicXmlUri", "musicxml")}
-"""Where the notation says that its files are, and their names' endings."""
+NOTATION_FIELDS = {"midi": "midiUri", "musicxml": "musicXmlUri"}
+"""By format: where the notation says that its file is."""
 
 
 class Stems:
@@ -55,7 +55,8 @@ class Stems:
         NotFoundError
             If its audio file is unknown.
         InvalidInputError
-            If `blobUri` is no blob of this song's stems in this deployment's storage.
+            If `blobUri`, or where the notation says that its files are, is no blob of this song's stems in
+            this deployment's storage.
         """
         song = (await self._library.get_audio(write.audio_file_id)).record
         folder = f"{write.audio_file_id}/stems/"
@@ -64,9 +65,10 @@ class Stems:
         file_names = (f"{write.type.lower()}.wav",)
         self._blobs.check_place(write.blob_uri, field="blobUri", folder=folder, file_names=file_names)
         structures = {name: getattr(write, name) for name in STRUCTURE_FIELDS}
+        native = {name: text and json.loads(text) for name, text in structures.items()}
+        notation_blobs = self._notation_blobs(write.type, native["notation_data"], folder)
         blob = None
         if any(text is not None for text in structures.values()):
-            native = {name: text and json.loads(text) for name, text in structures.items()}
             blob = await self._blobs.write_json(f"{write.audio_file_id}/analysis", native)
         while True:
             stem_id = ids.stem_id(write.audio_file_id, write.type, write.analysis_version)
@@ -77,7 +79,7 @@ class Stems:
                 created_at=known.stem.created_at if known else self._clock(),
             )
             superseded = write.analysis_version < (song.analysis_version or 0)
-            document = StemDocument(stem, blob, superseded=superseded)
+            document = StemDocument(stem, blob, superseded=superseded, notation_blobs=notation_blobs)
             try:
                 if write.job_id is not None:
                     with effect("stem staged"):
@@ -88,6 +90,20 @@ class Stems:
             except (AlreadyExistsError, ChangedMeanwhileError):
                 continue
             return stem.model_copy(update=structures), known is None
+
+    def _notation_blobs(self, stem_type: StemType, notation: Any, folder: str) -> dict[str, str]:
+        if not isinstance(notation, dict):
+            return {}
+        return {
+            field: self._blobs.check_place(
+                notation[field],
+                field=f"notationData.{field}",
+                folder=folder,
+                file_names=(f"{stem_type.lower()}.{suffix}",),
+            )
+            for field, suffix in ids.NOTATION_SUFFIXES.items()
+            if notation.get(field) is not None
+        }
 
     async def settle(self, audio_file_id: str) -> None:
         """Do what follows from changes of a song's records: in blobs, lists and statistics. Safe to repeat.
@@ -120,9 +136,8 @@ class Stems:
     async def _delete_blobs(self, deleted: StemDocument) -> None:
         """Delete a stem's blobs, unless another stem of the song refers to them."""
         used = await self._library.blobs_of_stems(deleted.stem.audio_file_id)
-        for blob in (self._blobs.name_of(deleted.stem.blob_uri), deleted.structures_blob):
-            if blob is not None and blob not in used:
-                await self._blobs.delete(blob)
+        for blob in self._library.blobs_of_stem(deleted) - used:
+            await self._blobs.delete(blob)
 
     async def get(self, stem_id: str) -> Stored[Stem]:
         """Return the stem with its structures.
@@ -158,12 +173,9 @@ class Stems:
     async def download_url(self, stem_id: str) -> str:
         """Return a short-lived URL of the stem's WAV, saved under the song's and the stem's name."""
         stem = (await self._find(stem_id)).stem
-        song = (await self._library.get_audio(stem.audio_file_id)).record
         blob_name = self._blobs.name_of(stem.blob_uri)
         assert blob_name is not None, "a stem lies in this deployment's storage"
-        title = song.title or song.name.rsplit(".", 1)[0]
-        file_name = stem_file_name(title=title, artist=song.artist, stem_type=stem.type)
-        return await self._blobs.download_url(blob_name, file_name=file_name)
+        return await self._url_of(stem, blob_name)
 
     async def notation_of(self, stem_id: str) -> Any:
         """Return the stem's notation as native JSON.
@@ -186,15 +198,19 @@ class Stems:
         NotFoundError
             Also if there is no such file; it says why.
         """
-        notation = await self.notation_of(stem_id)
-        field, suffix = NOTATION_FILES[kind]
-        uri = notation.get(field) if isinstance(notation, dict) else None
-        blob_name = self._blobs.name_of(uri) if isinstance(uri, str) else None
-        stem = (await self._find(stem_id)).stem
-        # A stem may be said by hand: its notation must not lead to another song's blobs.
-        if blob_name is None or not blob_name.startswith(f"{stem.audio_file_id}/"):
-            raise NotFoundError(_why_missing(stem, field, f"notation as {suffix}"))
-        file_name = f"{stem.type}.{suffix}"
+        stored = await self._find(stem_id)
+        field = NOTATION_FIELDS[kind]
+        blob_name = stored.notation_blobs.get(field)
+        if blob_name is None:
+            raise NotFoundError(_why_missing(stored.stem, field, f"notation as {kind}"))
+        return await self._url_of(stored.stem, blob_name)
+
+    async def _url_of(self, stem: Stem, blob_name: str) -> str:
+        """Return a short-lived URL of a stem's blob, saved under the song's and the stem's name."""
+        song = (await self._library.get_audio(stem.audio_file_id)).record
+        title = song.title or song.name.rsplit(".", 1)[0]
+        suffix = blob_name.rpartition(".")[2]
+        file_name = stem_file_name(title=title, artist=song.artist, stem_type=stem.type, suffix=suffix)
         return await self._blobs.download_url(blob_name, file_name=file_name)
 
     async def _find(self, stem_id: str) -> StemDocument:

@@ -318,7 +318,7 @@ class StemAnalysis(Model):
     """
     notation_data: list[Any] | dict[str, Any] | None
     """
-    `{notes: [{onset, offset, pitch | drum, velocity, confidence}]}`, pitches are MIDI's
+    `{notes: [{onset, offset, pitch | drum, velocity, confidence}], midiUri, musicXmlUri}`, pitches are MIDI's; the files are had at `/api/stems/{id}/notation?format=`
     """
     active_regions: list[Any] | dict[str, Any] | None
     """

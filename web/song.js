@@ -1,6 +1,8 @@
-/** Shows an analysed song: tempo, key, length, and a row for each stem. */
+/** Shows an analysed song: what it shares with its stems, and a row for each stem. */
 
 import { element } from "./dom.js";
+import { timeline } from "./timeline.js";
+import { decibels, measured, minutes, musical } from "./values.js";
 
 const PREVIEW = "preview@";
 const PREVIEW_NOTE =
@@ -8,10 +10,14 @@ const PREVIEW_NOTE =
   "stems of real recordings to leak into each other. For htdemucs, connect the worker to the network or set " +
   "STEM_MODEL_REPO to a folder with its weights.";
 
+const NO_STEM = { camelot: null, sections: null, chordProgression: null, unmeasured: {} };
+
 /** Returns the song as an element. */
 export function songView(audio, stems) {
-  const { camelot = null, unmeasured = {} } = stems[0] ?? {};
+  const { camelot, sections, chordProgression, unmeasured } = musicOf(stems);
   const title = audio.title ?? audio.name.replace(/\.[^.]+$/, "");
+  const rows = stems.map((stem) => stemRow(stem, title));
+  const players = rows.map((row) => row.querySelector("audio"));
   return element(
     "article",
     { class: "song", "aria-labelledby": "song-title" },
@@ -23,12 +29,27 @@ export function songView(audio, stems) {
       facts(
         ["Tempo", measured(audio.bpm, (bpm) => `${bpm.toFixed(1)} bpm`, unmeasured.bpm)],
         ["Key", measured(audio.key, (key) => [musical(key), camelot].filter(Boolean).join(" · "), unmeasured.key)],
+        ["Time", measured(audio.timeSignature, String, unmeasured.timeSignature)],
+        ["Tuning", measured(audio.tuning, (tuning) => `A4 ${tuning.toFixed(1)} Hz`, unmeasured.tuning)],
         ["Length", measured(audio.durationSeconds, minutes)],
       ),
     ),
-    stems.some((stem) => stem.separationModel.startsWith(PREVIEW)) ? previewNotice() : null,
-    element("ul", { class: "stems" }, ...stems.map((stem) => stemRow(stem, title))),
+    stems.some((stem) => stem.separationModel?.startsWith(PREVIEW)) ? previewNotice() : null,
+    timeline({ seconds: audio.durationSeconds, sections, chords: chordProgression, unmeasured, players }),
+    element("ul", { class: "stems" }, ...rows),
   );
+}
+
+/** What a song shares with its stems stands in each of those that sound. */
+function musicOf(stems) {
+  const { camelot, sections, chordProgression, unmeasured } =
+    stems.find((stem) => stem.beats ?? stem.chordProgression) ?? stems[0] ?? NO_STEM;
+  return {
+    camelot,
+    sections: JSON.parse(sections),
+    chordProgression: JSON.parse(chordProgression),
+    unmeasured,
+  };
 }
 
 function stemRow(stem, title) {
@@ -49,12 +70,36 @@ function stemRow(stem, title) {
       ["Loudness", measured(stem.loudnessLufs, (level) => decibels(level, "LUFS"), stem.unmeasured.loudnessLufs)],
     ),
     element(
-      "a",
-      { class: "button quiet", href: download, "aria-label": `Download ${stem.type} as WAV, ${size} MB` },
-      element("span", {}, "WAV"),
-      element("small", {}, `${size} MB`),
+      "div",
+      { class: "files" },
+      element(
+        "a",
+        { class: "button quiet", href: download, "aria-label": `Download ${stem.type} as WAV, ${size} MB` },
+        element("span", {}, "WAV"),
+        element("small", {}, `${size} MB`),
+      ),
+      ...noteLinks(stem, title),
     ),
   );
+}
+
+/** Links to the files of a stem's notes; of those that there are not, why. */
+function noteLinks(stem, title) {
+  const { unmeasured } = stem;
+  const notation = JSON.parse(stem.notationData);
+  const files = [
+    ["MIDI", "midi", notation?.midiUri, unmeasured.midiUri],
+    ["MusicXML", "musicxml", notation?.musicXmlUri, unmeasured.musicXmlUri],
+    ["JSON", "json", notation, undefined],
+  ];
+  return files.map(([name, format, isThere, reason]) => {
+    if (!isThere) {
+      const why = `${name}: ${reason ?? unmeasured.notationData ?? "not made"}`;
+      return element("abbr", { title: why, "aria-label": why }, "–");
+    }
+    const href = `/api/stems/${encodeURIComponent(stem.id)}/notation?format=${format}`;
+    return element("a", { href, download: `${title} (${stem.type}).${format}`, "aria-label": `${stem.type} as ${name}` }, name);
+  });
 }
 
 function previewNotice() {
@@ -69,23 +114,4 @@ function previewNotice() {
 function facts(...pairs) {
   const rows = pairs.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value)));
   return element("dl", { class: "facts" }, ...rows);
-}
-
-/** What could not be measured is a dash with its reason, never a default. */
-function measured(value, format, reason = "not measured") {
-  if (value !== null) return format(value);
-  return element("abbr", { title: reason, "aria-label": reason }, "–");
-}
-
-function decibels(level, unit) {
-  return `${level.toFixed(1).replace("-", "−")} ${unit}`;
-}
-
-function minutes(seconds) {
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-function musical(key) {
-  return key.replace("#", "♯");
 }

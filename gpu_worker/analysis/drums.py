@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_worker.analysis.onsets import FRAME_RATE, HOP, WINDOW
-from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+from gpu_worker.analysis.sound import Sound
+from gpu_worker.analysis.spectra import mel_bands
 
 DRUMS = ("kick", "snare", "hihat_closed", "hihat_open", "tom", "cymbal", "percussion")
 
@@ -97,8 +98,7 @@ def find_onsets(sound: Sound) -> DrumOnsets:
     if sound.is_silent:
         nothing = np.zeros((0, len(CONTEXT) * BANDS), np.float32)
         return DrumOnsets(np.zeros(0, np.int64), nothing, np.zeros(0, np.float32))
-    spectrum = np.abs(librosa.stft(sound.samples, n_fft=WINDOW, hop_length=HOP))
-    bands = librosa.filters.mel(sr=ANALYSIS_RATE, n_fft=WINDOW, n_mels=BANDS, fmin=30, norm=None) @ spectrum
+    bands = mel_bands(sound, window=WINDOW, hop=HOP, bands=BANDS)
     peaks = bands.max(axis=0)
     # A percentile, so that one odd crack is no measure; but a stem of few strokes is mostly silence.
     loudest = max(np.percentile(peaks, LOUDEST), FEW_STROKES * peaks.max())

@@ -7,6 +7,7 @@ from gpu_worker.analysis.onsets import Curve, onset_strength
 from gpu_worker.analysis.pitches import NoteActivations, note_activations
 from gpu_worker.analysis.sound import Sound
 from gpu_worker.analysis.tuning import Tuning, estimate_tuning
+from gpu_worker.notation.pitch import PitchTrack, track_pitch
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,3 +34,13 @@ class Features:
         tell the tones of a chord with an area under the curve of 0.98, such a chroma with 0.94.
         """
         return note_activations(self.sound, tuning_cents=self.tuning.cents if self.tuning else 0.0)
+
+    @cached_property
+    def bass_pitch(self) -> PitchTrack:
+        """Pitch of a bass."""
+        return track_pitch(self.sound, is_bass=True)
+
+    @cached_property
+    def voice_pitch(self) -> PitchTrack:
+        """Pitch of a voice."""
+        return track_pitch(self.sound)

@@ -10,7 +10,6 @@ from gpu_worker.analysis.tonality import Tonality, find_key
 from gpu_worker.analysis.tuning import Tuning
 from gpu_worker.notation.bass import transcribe_bass
 from gpu_worker.notation.notes import Note
-from gpu_worker.notation.pitch import track_pitch
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ def analyse_harmony(
     cents = tuning.cents if tuning else 0.0
     notes = []
     if not bass.sound.is_silent:
-        track = track_pitch(bass.sound, is_bass=True)
-        notes = transcribe_bass(sound=bass.sound, track=track, onsets=bass.onsets, tuning_cents=cents)
+        notes = transcribe_bass(
+            sound=bass.sound, track=bass.bass_pitch, onsets=bass.onsets, tuning_cents=cents
+        )
     chords = find_chords(activations=harmony.activations, bass=notes, beats=beats, downbeats=downbeats)
     return Harmony(tuning, chords, find_key(chords=chords), notes)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_worker.analysis.levels import measure_levels
-from gpu_worker.analysis.sound import ANALYSIS_RATE, BLOCK_SECONDS, SILENCE_DBFS, Sound
+from gpu_worker.analysis.sound import ANALYSIS_RATE, SILENCE_DBFS, Sound
+from gpu_worker.analysis.spectra import magnitudes, stretches
 from shared.models import StemType
 
 FRAME = 2048
@@ -135,20 +136,20 @@ class _Spectrum:
 def _spectrum(sound: Sound) -> _Spectrum:
     """Measure frames block by block, in constant memory; means are over sounding frames."""
     rows: list[Frames] = []
-    block = BLOCK_SECONDS * ANALYSIS_RATE // HOP * HOP
-    for start in range(0, len(sound.samples), block):
-        part = sound.samples[start : start + block]
-        magnitude = np.abs(librosa.stft(part, n_fft=FRAME, hop_length=HOP))
+    for part in stretches(sound, window=FRAME, hop=HOP):
+        magnitude = np.abs(librosa.stft(part, n_fft=FRAME, hop_length=HOP, center=False))
         rows.append(
             np.vstack(
                 [
-                    librosa.feature.rms(y=part, frame_length=FRAME, hop_length=HOP),
+                    librosa.feature.rms(y=part, frame_length=FRAME, hop_length=HOP, center=False),
                     librosa.feature.spectral_centroid(S=magnitude, sr=ANALYSIS_RATE),
                     librosa.feature.spectral_bandwidth(S=magnitude, sr=ANALYSIS_RATE),
                     librosa.feature.spectral_rolloff(S=magnitude, sr=ANALYSIS_RATE),
                     librosa.feature.spectral_flatness(S=magnitude[:FLAT_BINS]),
                     librosa.feature.spectral_contrast(S=magnitude, sr=ANALYSIS_RATE).mean(axis=0),
-                    librosa.feature.zero_crossing_rate(part, frame_length=FRAME, hop_length=HOP),
+                    librosa.feature.zero_crossing_rate(
+                        part, frame_length=FRAME, hop_length=HOP, center=False
+                    ),
                 ]
             )
         )
@@ -189,5 +190,8 @@ def _onset_rate(sound: Sound) -> float:
     """Return onsets per second (librosa's spectral flux peaks); 0 for silence."""
     if sound.is_silent:
         return 0.0
-    onsets = librosa.onset.onset_detect(y=sound.samples, sr=ANALYSIS_RATE, hop_length=HOP)
+    mel = librosa.filters.mel(sr=ANALYSIS_RATE, n_fft=FRAME)
+    power = np.hstack([mel @ block**2 for block in magnitudes(sound, window=FRAME, hop=HOP)])
+    strength = librosa.onset.onset_strength(S=librosa.power_to_db(power), sr=ANALYSIS_RATE, hop_length=HOP)
+    onsets = librosa.onset.onset_detect(onset_envelope=strength, sr=ANALYSIS_RATE, hop_length=HOP)
     return len(onsets) / sound.seconds

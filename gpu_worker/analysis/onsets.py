@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+from gpu_worker.analysis.spectra import mel_bands
 
 HOP = 256
 FRAME_RATE = ANALYSIS_RATE / HOP
@@ -31,8 +32,7 @@ def onset_strength(sound: Sound) -> Curve:
     """
     if sound.is_silent:
         return np.zeros(1 + len(sound.samples) // HOP, np.float32)
-    spectrum = np.abs(librosa.stft(sound.samples, n_fft=WINDOW, hop_length=HOP))
-    bands = librosa.filters.mel(sr=ANALYSIS_RATE, n_fft=WINDOW, n_mels=BANDS, fmin=30, norm=None) @ spectrum
+    bands = mel_bands(sound, window=WINDOW, hop=HOP, bands=BANDS)
     level = np.log1p(COMPRESSION * bands / bands.max())
     before = level.copy()
     before[1:-1] = np.maximum(level[1:-1], np.maximum(level[:-2], level[2:]))

@@ -93,6 +93,6 @@ def _network() -> onnxruntime.InferenceSession:
     if package is None or package.origin is None:
         raise RuntimeError("basic-pitch is not installed: its weights are needed to find notes")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the stems are analysed in processes of their own
+    options.intra_op_num_threads = 1  # the stems are analysed side by side
     weights = Path(package.origin).parent / "saved_models" / "icassp_2022" / "nmp.onnx"
     return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])

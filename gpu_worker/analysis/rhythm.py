@@ -13,6 +13,7 @@ from gpu_worker.analysis.meter import Accents, Reading, readings, weigh
 from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve
 from gpu_worker.analysis.pulse import Frames, candidate_periods, pulses
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+from gpu_worker.analysis.spectra import magnitudes
 
 MIN_BEATS = 8
 ONSET_FRAMES, CLEAR_ONSET = 3, 0.25
@@ -180,8 +181,9 @@ def _chroma(sound: Sound) -> NDArray[np.float64]:
     frames = 1 + len(sound.samples) // HOP
     if sound.is_silent:
         return np.zeros((12, frames))
-    spectrum = np.abs(librosa.stft(sound.samples, n_fft=CHROMA_WINDOW, hop_length=CHROMA_HOPS * HOP))
-    classes = librosa.filters.chroma(sr=ANALYSIS_RATE, n_fft=CHROMA_WINDOW, octwidth=None) @ spectrum
+    filters = librosa.filters.chroma(sr=ANALYSIS_RATE, n_fft=CHROMA_WINDOW, octwidth=None)
+    spectra = magnitudes(sound, window=CHROMA_WINDOW, hop=CHROMA_HOPS * HOP)
+    classes = np.hstack([filters @ spectrum for spectrum in spectra]).astype(np.float64)
     return np.repeat(classes, CHROMA_HOPS, axis=1)[:, :frames]
 
 

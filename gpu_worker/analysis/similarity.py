@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_worker.analysis.onsets import FRAME_RATE, Curve
-from gpu_worker.analysis.sound import ANALYSIS_RATE, BLOCK_SECONDS, SILENCE_DBFS, Sound
+from gpu_worker.analysis.sound import ANALYSIS_RATE, SILENCE_DBFS, Sound
+from gpu_worker.analysis.spectra import stretches
 
 FRAME, HOP = 2048, 1024
 CEPSTRUM = 12
@@ -51,11 +52,9 @@ def similarity_vector(*, sound: Sound, onsets: Curve) -> Values | None:
 def _frames(sound: Sound) -> tuple[Values, Values]:
     """Return cepstral coefficients (CEPSTRUM, frames) and chroma (12, frames) of the sounding frames."""
     cepstra, chromas = [np.zeros((CEPSTRUM, 0))], [np.zeros((12, 0))]
-    block = BLOCK_SECONDS * ANALYSIS_RATE // HOP * HOP
-    for start in range(0, len(sound.samples), block):
-        part = sound.samples[start : start + block]
-        power = np.abs(librosa.stft(part, n_fft=FRAME, hop_length=HOP)) ** 2
-        level = librosa.feature.rms(y=part, frame_length=FRAME, hop_length=HOP)[0]
+    for part in stretches(sound, window=FRAME, hop=HOP):
+        power = np.abs(librosa.stft(part, n_fft=FRAME, hop_length=HOP, center=False)) ** 2
+        level = librosa.feature.rms(y=part, frame_length=FRAME, hop_length=HOP, center=False)[0]
         power = power[:, level > 10 ** (SILENCE_DBFS / 20)]
         if not power.shape[1]:
             continue

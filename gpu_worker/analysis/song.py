@@ -2,9 +2,12 @@
 
 import functools
 import operator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from gpu_worker.analysis import wire
 from gpu_worker.analysis.drums import DrumOnsets, find_onsets, transcribe_drums
@@ -17,7 +20,7 @@ from gpu_worker.analysis.sections import find_sections
 from gpu_worker.analysis.similarity import similarity_vector
 from gpu_worker.analysis.sound import Sound, load_sound
 from gpu_worker.analysis.tracked_beats import BeatTracker, rhythm_of
-from gpu_worker.notation.export import NO_NOTES, find_places, notation_of
+from gpu_worker.notation.export import NO_NOTES, find_places, missing_files, notation_of
 from gpu_worker.notation.notes import Note
 from gpu_worker.notation.score import Music, Part
 from gpu_worker.notation.transcription import strokes_as_notes, transcribe
@@ -30,19 +33,61 @@ class SongAnalysis:
 
     song: dict[str, Any]
     stems: dict[StemType, dict[str, Any]]
+    parts: dict[StemType, Part]
+    """What the stems play, of those that have notes."""
+
+
+LONE_FEATURES = {
+    StemType.OTHER: ("activations",),
+    StemType.VOCALS: ("voice_pitch",),
+    StemType.BASS: ("bass_pitch",),
+    StemType.DRUMS: (),
+}
+"""What takes long and needs one stem alone, longest first: computed side by side, a stem a thread."""
+
+
+@dataclass(frozen=True)
+class _Lone:
+    """What one stem shows by itself."""
+
+    features: Features
+    values: dict[str, Any]
+    """Metrics and similarity, under their wire names."""
 
 
 def analyse_song(
-    stem_paths: dict[StemType, Path], *, beat_tracker: BeatTracker | None = None
+    stem_paths: dict[StemType, Path],
+    *,
+    beat_tracker: BeatTracker | None = None,
+    threads: int = len(StemType),
 ) -> SongAnalysis:
     """Analyse a song from its four stems; beats are those of `beat_tracker`, without one pulse readings.
 
     Tempo, beats, bars and sections come from drums, bass and other (vocals where that is silent); tuning,
     chords and key from bass and other, else from bass and vocals. They belong to the song and stand in each
     of its sounding stems; notes and metrics are each stem's own.
+
+    The result does not depend on the number of threads.
     """
-    sounds = {stem: load_sound(path) for stem, path in stem_paths.items()}
-    features = {stem: Features(sound) for stem, sound in sounds.items()}
+    # BLAS's own threads spin while they wait for work: they cost a third more and save no time.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        heard = {stem: pool.submit(_hear, stem, stem_paths[stem]) for stem in LONE_FEATURES}
+        return _put_together({stem: heard[stem].result() for stem in stem_paths}, beat_tracker)
+
+
+def _hear(stem: StemType, path: Path) -> _Lone:
+    sound = load_sound(path)
+    features = Features(sound)
+    if not sound.is_silent:
+        for name in LONE_FEATURES[stem]:
+            getattr(features, name)  # computed when it is first asked for
+    similarity = {"similarity": _similarity(features)}
+    return _Lone(features, wire.metrics_values(measure(path, sound)) | similarity)
+
+
+def _put_together(heard: dict[StemType, _Lone], beat_tracker: BeatTracker | None) -> SongAnalysis:
+    features = {stem: lone.features for stem, lone in heard.items()}
+    sounds = {stem: each.sound for stem, each in features.items()}
     bass, other, vocals = (features[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
     strokes = find_onsets(sounds[StemType.DRUMS])
     accents = hear(drums=strokes, bass=bass, other=vocals if other.sound.is_silent else other)
@@ -62,17 +107,16 @@ def analyse_song(
     shared = wire.shared_values(
         rhythm, harmony, sections, beat_tracker.label if beat_tracker else wire.PULSE_READINGS
     )
-    notes = _notes(features, strokes, harmony)
+    parts = _parts(shared, _notes(features, strokes, harmony))
     leakage = measure_leakage(sounds)
     stems = {
         stem: wire.stem_values(
-            None if sound.is_silent else shared | _notation(stem, shared, notes[stem]),
-            wire.metrics_values(measure(stem_paths[stem], sound))
-            | {"leakage": leakage.get(stem), "similarity": _similarity(features[stem])},
+            None if sound.is_silent else shared | _notation(shared, parts.get(stem)),
+            heard[stem].values | {"leakage": leakage.get(stem)},
         )
         for stem, sound in sounds.items()
     }
-    return SongAnalysis(wire.song_values(rhythm, harmony, shared), stems)
+    return SongAnalysis(wire.song_values(rhythm, harmony, shared), stems, parts)
 
 
 def _rhythm(beat_tracker: BeatTracker | None, accents: Accents, mix: Sound) -> Rhythm | None:
@@ -100,11 +144,16 @@ def _notes(
     }
 
 
-def _notation(stem: StemType, shared: dict[str, Any], notes: list[Note]) -> dict[str, Any]:
-    if not notes:
+def _parts(shared: dict[str, Any], notes: dict[StemType, list[Note]]) -> dict[StemType, Part]:
+    music = Music.from_values(shared)
+    return {stem: Part.of(stem, music, played) for stem, played in notes.items() if played}
+
+
+def _notation(shared: dict[str, Any], part: Part | None) -> dict[str, Any]:
+    if part is None:
         return {"unmeasured": shared["unmeasured"] | {"notationData": NO_NOTES}}
-    part = Part.of(stem, Music.from_values(shared), notes)
-    return {"notationData": notation_of(part, find_places(part))}
+    reasons = shared["unmeasured"] | missing_files(part)
+    return {"notationData": notation_of(part, find_places(part)), "unmeasured": reasons}
 
 
 def _similarity(features: Features) -> list[float] | None:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import librosa
 import numpy as np
 from numpy.typing import NDArray
 
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+from gpu_worker.analysis.spectra import Magnitudes, magnitudes
 
 CONCERT_PITCH = 440.0
 SHORTEST_SECONDS = 0.1
@@ -78,12 +78,22 @@ class _Peaks(NamedTuple):
 
 
 def _peaks(sound: Sound) -> _Peaks:
-    padded = np.pad(sound.samples, (0, max(0, WINDOW - len(sound.samples))))
-    magnitude = np.abs(librosa.stft(padded, n_fft=WINDOW, hop_length=WINDOW // 4))
+    """Return the peaks that are loud enough, in their frame and in the sound."""
+    loudest, parts = 0.0, []
+    for magnitude in magnitudes(sound, window=WINDOW, hop=WINDOW // 4):
+        loudest = max(loudest, float(magnitude.max()))
+        parts.append(_peaks_of(magnitude))
+    hertz, weights = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    mistuned = np.concatenate([part.mistuned for part in parts])
+    loud = weights**2 > LOUD_IN_SOUND * loudest
+    return _Peaks(hertz[loud], weights[loud], mistuned[loud])
+
+
+def _peaks_of(magnitude: Magnitudes) -> _Peaks:
     first, last = (round(hertz * WINDOW / ANALYSIS_RATE) for hertz in (LOWEST_HERTZ, HIGHEST_HERTZ))
     level = np.log(magnitude[first - 1 : last + 1] + 1e-9)
     below, centre, above = level[:-2], level[1:-1], level[2:]
-    loud = np.maximum(LOUD_IN_FRAME * magnitude.max(axis=0), LOUD_IN_SOUND * magnitude.max())
+    loud = LOUD_IN_FRAME * magnitude.max(axis=0)
     bins, frames = np.nonzero((centre > below) & (centre >= above) & (magnitude[first:last] > loud))
     left, middle, right = below[bins, frames], centre[bins, frames], above[bins, frames]
     exact = bins + first + 0.5 * (left - right) / (left - 2 * middle + right)

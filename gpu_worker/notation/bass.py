@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
+from gpu_worker.analysis.spectra import magnitudes
 from gpu_worker.notation.notes import Note, velocities
 from gpu_worker.notation.pitch import PitchTrack
 
@@ -36,6 +37,9 @@ MIN_RISE_DB = 4.0
 
 HARMONICS = 5
 WINDOW = 2048
+HIGHEST_BIN = int(HARMONICS * 440 * WINDOW / ANALYSIS_RATE)
+"""The fifth harmonic of 440 Hz, above which no bass is tracked."""
+
 QUIET_DB = 40.0
 """Below the part's loudest moment: not played."""
 
@@ -66,7 +70,8 @@ def transcribe_bass(
     pitch = track.midi - tuning_cents / 100
     edges = _edges(track, onsets, np.round(pitch))
     floor = track.level.max() - QUIET_DB
-    magnitude = np.abs(librosa.stft(sound.samples, n_fft=WINDOW, hop_length=HOP))
+    blocks = magnitudes(sound, window=WINDOW, hop=HOP)
+    magnitude = np.hstack([block[:HIGHEST_BIN] for block in blocks])
     pieces: list[_Piece] = []
     for start, end in itertools.pairwise(edges):
         piece = _piece(track, pitch, start, end, floor)

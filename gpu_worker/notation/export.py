@@ -8,6 +8,7 @@ from typing import Any
 from gpu_worker.notation.midi import write_midi
 from gpu_worker.notation.score import DRUM_PITCHES, Part
 from gpu_worker.notation.tablature import GUITAR, Place, bass_for, find_tablature
+from shared.ids import NOTATION_SUFFIXES
 from shared.models import StemType
 
 NO_NOTES = "no notes were found"
@@ -22,27 +23,46 @@ def export(*, part: Part, folder: Path) -> dict[str, Any]:
     song's first beat) and length; bass and other have `string` and `fret` (null where it can't be played).
     Where a file can't be written its name is null, and `unmeasured` says why.
     """
-    name = part.stem.lower()
-    places = find_places(part)
-    document = {**notation_of(part, places), "unmeasured": {}}
-    folder.mkdir(parents=True, exist_ok=True)
-    if not part.notes:
-        document["unmeasured"] = {"midiUri": NO_NOTES, "musicXmlUri": NO_NOTES}
-    else:
-        write_midi(part=part, path=folder / f"{name}.mid")
-        document["midiUri"] = f"{name}.mid"
-        if part.music.has_bars:
-            # Here, since music21 takes a second to import.
-            from gpu_worker.notation.musicxml import write_musicxml
-
-            write_musicxml(part=part, places=places, path=folder / f"{name}.musicxml")
-            document["musicXmlUri"] = f"{name}.musicxml"
-        else:
-            reason = UNEVEN_BARS if part.music.metre else NO_BARS
-            document["unmeasured"] = {"musicXmlUri": reason}
+    files = write_files(part=part, folder=folder)
+    document = {
+        **notation_of(part, find_places(part)),
+        **{field: path.name for field, path in files.items()},
+        "unmeasured": missing_files(part),
+    }
     text = json.dumps(document, indent=1, allow_nan=False)
-    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"{part.stem.lower()}.json").write_text(text + "\n", encoding="utf-8")
     return document
+
+
+def write_files(*, part: Part, folder: Path) -> dict[str, Path]:
+    """Write a part's MIDI and MusicXML, named after its stem, and return them by their wire names.
+
+    Those that `missing_files` tells of are not written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = missing_files(part)
+    files = {
+        field: folder / f"{part.stem.lower()}.{suffix}"
+        for field, suffix in NOTATION_SUFFIXES.items()
+        if field not in missing
+    }
+    if midi := files.get("midiUri"):
+        write_midi(part=part, path=midi)
+    if musicxml := files.get("musicXmlUri"):
+        # Here, since music21 takes a second to import.
+        from gpu_worker.notation.musicxml import write_musicxml
+
+        write_musicxml(part=part, places=find_places(part), path=musicxml)
+    return files
+
+
+def missing_files(part: Part) -> dict[str, str]:
+    """Return why a part has no MIDI or no MusicXML, under their wire names."""
+    if not part.notes:
+        return dict.fromkeys(NOTATION_SUFFIXES, NO_NOTES)
+    if part.music.has_bars:
+        return {}
+    return {"musicXmlUri": UNEVEN_BARS if part.music.metre else NO_BARS}
 
 
 def notation_of(part: Part, places: Sequence[Place | None]) -> dict[str, Any]:

@@ -61,14 +61,16 @@ def track_pitch(sound: Sound, *, is_bass: bool = False) -> PitchTrack:
 
 def _level(sound: Sound, times: Values) -> Values:
     """RMS level around each time: sharper than the network's own, which blurs a bass's notes."""
-    energy = np.concatenate([[0.0], np.cumsum(np.square(sound.samples, dtype=np.float64))])
+    energies = np.square(np.append(sound.samples, np.float32(0)))
     first, last = (
         np.clip(((times + side) * ANALYSIS_RATE).astype(int), 0, len(sound.samples)) for side in LEVEL_WINDOW
     )
-    power = (energy[last] - energy[first]) / np.maximum(1, last - first)
+    power = np.add.reduceat(energies, np.stack([first, last], axis=1).ravel())[::2] / np.maximum(
+        1, last - first
+    )
     return np.asarray(10 * np.log10(np.maximum(power, 1e-14)))
 
 
 @functools.cache
 def _network() -> SwiftF0:
-    return SwiftF0(threads=1)  # the stems are analysed in processes of their own
+    return SwiftF0(threads=1)  # the stems are analysed side by side

@@ -7,7 +7,6 @@ from gpu_worker.analysis.features import Features
 from gpu_worker.notation.bass import transcribe_bass
 from gpu_worker.notation.melody import transcribe_melody
 from gpu_worker.notation.notes import Note
-from gpu_worker.notation.pitch import track_pitch
 from gpu_worker.notation.polyphony import transcribe_polyphony
 from gpu_worker.notation.score import DRUM_PITCHES
 from shared.models import StemType
@@ -37,12 +36,12 @@ def transcribe(*, stem: StemType, features: Features, tuning_cents: float = 0.0)
         case StemType.BASS:
             return transcribe_bass(
                 sound=sound,
-                track=track_pitch(sound, is_bass=True),
+                track=features.bass_pitch,
                 onsets=features.onsets,
                 tuning_cents=tuning_cents,
             )
         case StemType.VOCALS:
-            return transcribe_melody(track=track_pitch(sound), tuning_cents=tuning_cents)
+            return transcribe_melody(track=features.voice_pitch, tuning_cents=tuning_cents)
         case StemType.OTHER:
             return transcribe_polyphony(activations=features.activations)
 

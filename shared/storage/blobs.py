@@ -122,19 +122,20 @@ class AudioBlobs:
             return None
         return name.removeprefix(folder)
 
-    def check_place(self, uri: str, *, field: str, folder: str, file_names: Sequence[str]) -> None:
-        """Refuse the URI of a field that is none of these files below this folder of the container.
+    def check_place(self, uri: Any, *, field: str, folder: str, file_names: Sequence[str]) -> str:
+        """Return the blob of a field's URI; refuse what is none of these files below this folder.
 
         Raises
         ------
         InvalidInputError
             Naming the field.
         """
-        name = self.name_of(uri) or ""
+        name = (isinstance(uri, str) and self.name_of(uri)) or ""
         if not name.startswith(folder) or name.rpartition("/")[2] not in file_names:
             places = f"{' or '.join(file_names)} below {folder} in this deployment's storage"
             fault = FieldFault(field=field, message=f"must be {places}")
             raise InvalidInputError("The blob is not where such a blob is kept.", faults=[fault])
+        return name
 
     async def upload_url(self, blob_name: str, *, valid: timedelta) -> tuple[str, datetime]:
         """Return a URL that may create exactly this blob, and when it expires."""

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,8 @@ class StemDocument:
     """Of the document as it was read."""
     superseded: bool = False
     """Whether the song has the stems of a newer analysis."""
+    notation_blobs: dict[str, str] = field(default_factory=dict)
+    """The files of its notes, by the field of the notation that says where they are."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +275,12 @@ def audio_document(audio: AudioFile) -> Document:
 
 def stem_document(stored: StemDocument) -> Document:
     """Return a stem as its document holds it."""
-    own = {"kind": STEM, "structuresBlob": stored.structures_blob, "superseded": stored.superseded}
+    own = {
+        "kind": STEM,
+        "structuresBlob": stored.structures_blob,
+        "notationBlobs": stored.notation_blobs,
+        "superseded": stored.superseded,
+    }
     return {**stored.stem.to_wire(), **own}
 
 
@@ -283,6 +290,7 @@ def _stem(document: Document) -> StemDocument:
         document["structuresBlob"],
         str(document["_etag"]),
         superseded=document.get("superseded", False),
+        notation_blobs=document.get("notationBlobs", {}),
     )
 
 

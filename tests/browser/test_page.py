@@ -20,6 +20,12 @@ SOON = 30
 ANALYSED = 300
 WORKER_STEPS = ("Downloading", "Decoding", "Separating", "Analysing", "Saving")
 
+SHOW = """
+const [audio, stems, done] = arguments;
+import("/web/song.js")
+  .then(({ songView }) => document.getElementById("song").replaceChildren(songView(audio, stems)))
+  .then(() => done());
+"""
 DROP = """
 const files = new DataTransfer();
 for (const [name, text] of arguments[0]) files.items.add(new File([text], name));
@@ -107,13 +113,26 @@ def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song
     assert any(0 < value < 100 for value in values)
 
     assert page.texts(".stem h3") == ["Drums", "Bass", "Vocals", "Other"]
-    tempo, key, length = page.texts(".song header dd")
+    tempo, key, meter, tuning, length = page.texts(".song header dd")
     assert float(tempo.removesuffix(" bpm")) == pytest.approx(116.05, rel=0.02)
     assert key == "C♯ major · 3B"
-    assert length == "0:20"
+    assert (meter, length) == ("4/4", "0:20")
+    assert float(tuning.removeprefix("A4 ").removesuffix(" Hz")) == pytest.approx(440, abs=3)
     assert all(text.endswith(" dBFS") for text in page.texts(".stem dl div:first-child dd"))
-    assert all(text.endswith(" LUFS") for text in page.texts(".stem dl div:last-child dd"))
+    assert all(text.endswith(" LUFS") for text in page.texts(".stem dl div:nth-child(2) dd"))
     assert "rendered music only" in page.find(".notice").text
+
+    assert page.texts(".timeline h3") == ["Sections", "Chords"]
+    assert set("".join(page.texts(".lane[aria-label=Sections] li"))) <= set("ABCDEFG'")
+    chords = page.texts(".lane[aria-label=Chords] li")
+    assert len(chords) > 3
+    assert all(name == "" or name[0] in "ABCDEFG" for name in chords)
+    files = {"WAV": b"RIFF", "MIDI": b"MThd", "MusicXML": b"<?xml", "JSON": b"{"}
+    links = page.browser.find_elements(By.CSS_SELECTOR, ".stem .files a")
+    for link, (name, begin) in zip(links, [*files.items()] * 4, strict=True):
+        assert link.text.startswith(name)
+        content = httpx.get(link.get_attribute("href") or "", follow_redirects=True).content
+        assert content.startswith(begin)
 
     player = page.find("audio")
     assert player.get_attribute("aria-label") == f"Drums of {demo_song.stem}"
@@ -122,6 +141,7 @@ def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song
     assert page.value(player, "duration") == pytest.approx(20, abs=0.1)
     player.send_keys(Keys.SPACE)
     assert page.value(player, "paused")
+    assert page.find(".playhead").is_displayed()
 
     page.browser.set_window_size(500, 800)
     page.browser.execute_cdp_cmd(
@@ -139,6 +159,26 @@ def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song
     page.browser.refresh()
     page.wait_for(".stem")
     assert page.policy_violations() == []
+
+
+@needs_chromium
+def test_what_could_not_be_measured_is_a_dash_with_its_reason(page: Page) -> None:
+    musical = ("bpm", "key", "timeSignature", "tuning", "sections", "chordProgression")
+    audio = dict.fromkeys((*musical, "title", "artist")) | {"name": "noise.wav", "durationSeconds": 20}
+    stem = {
+        **dict.fromkeys(("beats", "camelot", "rmsLevel", "loudnessLufs", "separationModel", *musical)),
+        "id": "none",
+        "type": "Bass",
+        "fileSizeBytes": 1,
+        "notationData": '{"notes": [], "midiUri": "x", "musicXmlUri": null}',
+        "unmeasured": {name: f"no {name}" for name in (*musical, "musicXmlUri")},
+    }
+    page.browser.execute_async_script(SHOW, audio, [stem])
+    assert page.texts(".song header dd") == ["–"] * 4 + ["0:20"]
+    reasons = [found.get_attribute("title") for found in page.browser.find_elements(By.CSS_SELECTOR, "abbr")]
+    assert set(reasons) >= {f"no {name}" for name in musical}
+    assert "MusicXML: no musicXmlUri" in reasons
+    assert page.texts(".files a")[1:] == ["MIDI", "JSON"]
 
 
 @needs_chromium

@@ -53,6 +53,8 @@ WORKER_EFFECTS = (
     "Drums noted",
     "Other uploaded",
     "Other noted",
+    "notation uploaded",
+    "notation noted",
     "Drums saved",
     "Other saved",
     "result noted",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import uuid
 from collections.abc import Coroutine, Iterator
@@ -213,9 +214,9 @@ class JobMachine(RuleBasedStateMachine):
             with contextlib.suppress(NotFoundError):
                 visible = self.world.run(self.world.services.stems.of_song(song.id))
                 blobs = self.world.container.list_blob_names(name_starts_with=f"{song.id}/stems/")
-                assert sorted(blobs) == sorted(
-                    str(self.world.services.blobs.name_of(stem.blob_uri)) for stem in visible
-                )
+                uris = [stem.blob_uri for stem in visible]
+                uris += [json.loads(str(stem.notation_data))["midiUri"] for stem in visible]
+                assert sorted(blobs) == sorted(str(self.world.services.blobs.name_of(uri)) for uri in uris)
         self.world.clock.turn(days=8)
         self.purge()
         assert not any(self.jobs_of(number) for number in range(SONGS))

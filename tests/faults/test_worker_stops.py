@@ -18,7 +18,7 @@ from gpu_worker.lease import Lease
 from gpu_worker.pipeline import Pipeline
 from gpu_worker.settings import WorkerSettings
 from gpu_worker.songs import SongStorage
-from shared.models import Job, StemType
+from shared.models import StemType
 from stem_library_client import ApiError
 from stem_library_client.models import ClaimRequest
 from tests.conftest import wait_for, wire
@@ -104,18 +104,20 @@ def test_a_cancel_frees_the_worker_and_a_retry_completes(product: Product, tmp_p
 
 
 class CancelledAmidUpload(SongStorage):
-    """A user's cancel arrives while a stem is on its way into the storage."""
+    """A user's cancel arrives while a file of that kind is on its way into the storage."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Product, kind: str) -> None:
         super().__init__(settings_of(product))
         self._api = product.api
+        self._kind = kind
         self.uploaded: list[str] = []
 
-    def upload_stem(self, job: Job, stem: StemType, path: Path) -> StemBlob:
-        httpx.post(f"{self._api}/api/jobs/{job.id}/cancel").raise_for_status()
-        blob = super().upload_stem(job, stem, path)
-        self.uploaded.append(blob.name)
-        return blob
+    def _upload(self, name: str, path: Path, content_type: str) -> StemBlob:
+        if path.suffix == self._kind:
+            job_id = name.split("/")[-3]
+            httpx.post(f"{self._api}/api/jobs/{job_id}/cancel").raise_for_status()
+            self.uploaded.append(name)
+        return super()._upload(name, path, content_type)
 
 
 class Separates:
@@ -131,7 +133,9 @@ class Separates:
         for path in paths.values():
             sf.write(path, np.zeros((100, 2)), 44_100)
         on_answer(Separated(SourceFormat(duration_seconds=1.0, sample_rate=44_100, channels=2), paths))
-        return Analysed({}, {stem: {} for stem in StemType}, {})
+        midi = task.folder / "bass.mid"
+        midi.write_bytes(b"MThd")
+        return Analysed({}, {stem: {} for stem in StemType}, {StemType.BASS: {"midiUri": midi}}, {})
 
 
 def settings_of(product: Product) -> WorkerSettings:
@@ -140,11 +144,12 @@ def settings_of(product: Product) -> WorkerSettings:
     )
 
 
-def test_a_stem_that_arrives_after_the_cancel_is_taken_back(product: Product, tmp_path: Path):
+@pytest.mark.parametrize("kind", [".wav", ".mid"])
+def test_what_arrives_after_the_cancel_is_taken_back(product: Product, tmp_path: Path, kind: str):
     audio_file_id = upload_noise(product, tmp_path, 1)
     pending = wait_for_job(product, audio_file_id, status="Pending")
     claimed = product.client.claim_job(pending["id"], ClaimRequest(attempt=1, worker_id="w"))
-    storage = CancelledAmidUpload(product)
+    storage = CancelledAmidUpload(product, kind)
     pipeline = Pipeline(
         client=product.client,
         storage=storage,

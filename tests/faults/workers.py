@@ -1,5 +1,6 @@
 """What the tests of workers share: songs long enough to be caught at work, and looks at the product."""
 
+import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -63,12 +64,17 @@ def upload_name_of(product: Product, audio_file_id: str) -> str:
 
 
 def check_four_stems(product: Product, job: dict[str, Any]) -> None:
-    """The song has its four stems, all of this job, its artwork if it has any, and no other blob of a job."""
+    """The song has its four stems and the files of their notes, all of this job, and no other blob of a job.
+
+    Its artwork is there, if it has any.
+    """
     stems = stems_of(product.client, job["audioFileId"])
     assert [stem["type"] for stem in stems] == list(StemType)
-    used = {stem["blobUri"].partition("/audio-files/")[2] for stem in stems}
-    artwork = httpx.get(f"{product.api}/api/audio/{job['audioFileId']}").json()["artworkUri"]
-    used |= {uri.partition("/audio-files/")[2] for uri in [artwork] if uri}
+    notations = [json.loads(stem["notationData"]) for stem in stems if stem["notationData"]]
+    uris = [stem["blobUri"] for stem in stems]
+    uris += [notation[field] for notation in notations for field in ("midiUri", "musicXmlUri")]
+    uris.append(httpx.get(f"{product.api}/api/audio/{job['audioFileId']}").json()["artworkUri"])
+    used = {uri.partition("/audio-files/")[2] for uri in uris if uri}
     assert all(f"/{job['id']}/" in name for name in used)
     assert {name for name in blobs_of(product, job["audioFileId"]) if "/stems/" in name} == used
 

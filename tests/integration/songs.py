@@ -40,15 +40,20 @@ async def save_stems(services: Services, container: ContainerClient, job: Job, *
     """Upload and POST stems, as the worker of a claimed job does; a stem that is refused leaves no blob."""
     for kind in types or StemType:
         name = ids.stem_blob_name(job.audio_file_id, kind, job_id=job.id, attempt=job.attempt)
-        is_new = not container.get_blob_client(name).exists()
-        if is_new:
-            container.upload_blob(name, b"RIFF")
+        new = [blob for blob in (name, midi_of(name)) if not container.get_blob_client(blob).exists()]
+        for blob in new:
+            container.upload_blob(blob, b"RIFF")
         try:
             await services.workflow.save_stem(stem_of(container, job, kind, name))
         except StemLibraryError:
-            if is_new:
-                container.delete_blob(name)
+            for blob in new:
+                container.delete_blob(blob)
             raise
+
+
+def midi_of(stem_blob: str) -> str:
+    """Return the name of the MIDI file beside a stem."""
+    return stem_blob.removesuffix(".wav") + ".mid"
 
 
 def stem_of(container: ContainerClient, job: Job, kind: StemType, name: str) -> StemWrite:
@@ -64,6 +69,7 @@ def stem_of(container: ContainerClient, job: Job, kind: StemType, name: str) -> 
         separation_model="preview@0",
         analysis_version=ANALYSIS_VERSION,
         beats=[{"time": job.attempt}],
+        notation_data={"notes": [], "midiUri": f"{container.url}/{midi_of(name)}"},
         job_id=job.id,
         attempt=job.attempt,
     )

@@ -44,6 +44,21 @@ async def test_a_cancelled_job_leaves_no_stem_and_no_blob(services: Services, co
     assert (audio.analysis_status, audio.error) == (AnalysisStatus.FAILED, "The analysis was cancelled.")
 
 
+async def test_a_deleted_stem_takes_its_blobs_with_it_and_no_others(
+    services: Services, container: ContainerClient
+):
+    job = await complete(services, container, await upload(services, container))
+    gone, *others = await services.stems.of_song(job.audio_file_id)
+    before = blobs_of(container, job.audio_file_id)
+    await services.stems.delete(gone.id)
+    assert {name.rpartition(".")[2] for name in before - blobs_of(container, job.audio_file_id)} == {
+        "wav",
+        "mid",
+        "gz",
+    }
+    assert await services.stems.of_song(job.audio_file_id) == others
+
+
 async def test_nothing_but_a_users_retry_revives_a_cancelled_job(
     services: Services, container: ContainerClient, clock: TurnedClock
 ):
@@ -87,7 +102,8 @@ async def test_a_new_version_cancels_the_running_job_and_keeps_the_old_stems_unt
     after = await services.stems.of_song(first.audio_file_id)
     assert [stem.id for stem in after] == [stem.id for stem in before]
     assert all(f"/{third.id}/" in stem.blob_uri for stem in after)
-    assert sum(name.endswith(".wav") for name in blobs_of(container, first.audio_file_id)) == 5
+    left = [name.rpartition(".")[2] for name in blobs_of(container, first.audio_file_id)]
+    assert (left.count("wav"), left.count("mid")) == (1 + 4, 4)
 
 
 async def test_the_same_bytes_written_again_complete_without_stems_of_their_own(

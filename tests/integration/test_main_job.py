@@ -8,12 +8,15 @@ import time
 import uuid
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
+import mido
 import numpy as np
 import pytest
 import soundfile as sf
 from azure.storage.blob import BlobServiceClient, ContainerClient
+from musicxml.parser.parser import parse_musicxml
 from mutagen.flac import FLAC, Picture
 
 from shared import ids
@@ -106,6 +109,38 @@ def test_the_stems_download_as_wav_of_the_songs_length_and_sum_to_it(
     assert error < -50
 
 
+def test_the_notes_of_each_stem_are_had_as_midi_and_musicxml(
+    cloud: Cloud, demo: dict[str, Any], tmp_path: Path
+):
+    """Read by other libraries than wrote them; `musicxml` checks against the standard's schema."""
+
+    def fetch(stem: dict[str, Any], form: str, suffix: str) -> Path:
+        answer = httpx.get(
+            f"{cloud.api}/api/stems/{stem['id']}/notation", params={"format": form}, follow_redirects=True
+        )
+        assert answer.status_code == 200
+        assert f"({stem['type']}).{suffix}" in answer.headers["content-disposition"]
+        path = tmp_path / f"{stem['type']}.{suffix}"
+        path.write_bytes(answer.content)
+        return path
+
+    for stem in demo["stems"]:
+        notation = json.loads(stem["notationData"])
+        now, onsets = 0.0, []
+        for message in mido.MidiFile(fetch(stem, "midi", "mid")):
+            now += message.time
+            if message.type == "note_on" and message.velocity:
+                onsets.append(now)
+        assert onsets == pytest.approx([note["onset"] for note in notation["notes"]], abs=0.005)
+        musicxml = fetch(stem, "musicxml", "musicxml")
+        parse_musicxml(musicxml)
+        score = ElementTree.parse(musicxml).getroot()
+        beats, unit = stem["timeSignature"].split("/")
+        assert (score.findtext(".//time/beats"), score.findtext(".//time/beat-type")) == (beats, unit)
+        assert len(score.findall(".//note[rest]")) < len(score.findall(".//note"))
+        assert f"/stems/{demo['job']['id']}/1/" in notation["musicXmlUri"]
+
+
 def test_one_stem_is_read_by_its_id(cloud: Cloud, demo: dict[str, Any]):
     for stem in demo["stems"]:
         assert httpx.get(f"{cloud.api}/api/stems/{stem['id']}").json() == stem
@@ -118,7 +153,15 @@ def test_the_job_says_which_model_ran_and_how_long_each_step_took(demo: dict[str
     assert (job["status"], job["progress"], job["attempt"]) == ("Completed", 100, 1)
     assert job["metadata"]["model"] == demo["stems"][0]["separationModel"]
     assert "PREVIEW" in job["metadata"]["modelNote"]
-    assert set(job["metadata"]["seconds"]) == {"download", "decode", "separate", "analyse", "save", "total"}
+    assert set(job["metadata"]["seconds"]) == {
+        "download",
+        "decode",
+        "separate",
+        "analyse",
+        "notate",
+        "save",
+        "total",
+    }
 
 
 def test_a_file_dropped_into_the_container_is_analysed_too(

@@ -144,6 +144,49 @@ async def test_a_blob_elsewhere_is_refused(
     assert await services.stems.of_song(song.audio_file_id) == []
 
 
+async def test_the_files_of_a_stems_notes_download_under_a_proper_name(
+    services: Services, container: ContainerClient
+):
+    job = await services.workflow.on_upload(put(container, new_name("My song.wav")))
+    assert job is not None
+    folder = f"{job.audio_file_id}/stems/"
+    put(container, f"{folder}drums.mid", b"MThd")
+    notation = {"notes": [], "midiUri": f"{container.url}/{folder}drums.mid", "musicXmlUri": None}
+    reasons = {"musicXmlUri": "nothing tells where bars begin"}
+    stem, _ = await services.workflow.save_stem(
+        written(stem_body(container, job, notationData=notation, unmeasured=reasons))
+    )
+    assert await services.stems.notation_of(stem.id) == notation
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(await services.stems.notation_url(stem.id, "midi"))
+    assert answer.content == b"MThd"
+    assert 'filename="My song (Drums).mid"' in answer.headers["content-disposition"]
+    with pytest.raises(NotFoundError, match="as musicxml: nothing tells where bars begin"):
+        await services.stems.notation_url(stem.id, "musicxml")
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("midiUri", "{song}/stems/bass.mid"),
+        ("midiUri", "{song}/stems/drums.wav"),
+        ("midiUri", "{song}/drums.mid"),
+        ("midiUri", "{other}/stems/drums.mid"),
+        ("musicXmlUri", "{song}/stems/drums.mid"),
+        ("musicXmlUri", "{song}/stems/../../{other}/stems/drums.musicxml"),
+    ],
+)
+async def test_a_notation_file_elsewhere_is_refused(
+    services: Services, container: ContainerClient, song: Job, field: str, name: str
+):
+    uri = f"{container.url}/{name.format(song=song.audio_file_id, other=uuid.uuid4())}"
+    for forged in (uri, 1, ["x"], ""):
+        body = stem_body(container, song, notationData={"notes": [], field: forged})
+        with pytest.raises(InvalidInputError) as refused:
+            await services.workflow.save_stem(written(body))
+        assert refused.value.faults[0].field == f"notationData.{field}"
+
+
 async def test_a_stem_of_a_superseded_attempt_is_refused(
     services: Services, container: ContainerClient, song: Job, clock: TurnedClock
 ):

@@ -206,7 +206,9 @@ async def test_dead_letters_of_older_attempts_and_ended_jobs_change_nothing(
     assert await status_of(services, job) is JobStatus.COMPLETED
     unknown = message.model_copy(update={"job_id": str(uuid.uuid4())})
     assert await services.workflow.on_dead_letter(unknown, "It was given up.") is None
-    assert len(blobs_of(container, done.audio_file_id)) == 1 + 4 + 1
+    assert len(blobs_of(container, done.audio_file_id)) == 1 + 4 + 4 + 4, (
+        "song, stems, their MIDI and structures"
+    )
 
 
 async def test_a_dead_letter_does_not_end_a_job_that_is_at_work(

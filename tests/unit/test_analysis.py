@@ -124,6 +124,10 @@ def test_a_song_is_analysed_from_its_stems(stems: dict[StemType, Path]):
     json.dumps([result.song, result.stems], allow_nan=False)
 
 
+def test_stems_heard_side_by_side_give_what_they_give_one_after_the_other(stems: dict[StemType, Path]):
+    assert analyse_song(stems, threads=1) == analyse_song(stems)
+
+
 def test_what_is_null_has_a_reason(stems: dict[StemType, Path]):
     for values in analyse_song(stems).stems.values():
         record = StemMeasures.model_validate(values).to_wire()

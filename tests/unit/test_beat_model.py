@@ -200,12 +200,13 @@ NAMES = ModelNames(
 )
 
 
-def test_the_model_process_takes_them_and_says_so(taught: Path, stems: dict[StemType, Path]):
+def test_the_model_process_takes_them_and_says_so(taught: Path, stems: dict[StemType, Path], tmp_path: Path):
     engine = Engine(models=replace(NAMES, beat_model_repo=taught), recycle_after=5)
     try:
         ready = engine.wait_ready(lambda: False)
         assert ready.beat_tracker.startswith("beat_this-clicks@")
-        answer = engine.process(AnalysisTask(stems), on_answer=lambda answer: None, should_stop=lambda: False)
+        task = AnalysisTask(stems, tmp_path)
+        answer = engine.process(task, on_answer=lambda answer: None, should_stop=lambda: False)
         assert isinstance(answer, Analysed)
         assert answer.song["beatTracker"] == ready.beat_tracker
     finally:

@@ -51,6 +51,7 @@ def test_a_result_is_kept_whole():
         ),
         (409, {"jobStatus": "Running", "checkpoints": checkpoints.of_stem(StemType.DRUMS, blob())}, False),
         (409, {"jobStatus": "Completed", "checkpoints": checkpoints.of_stem(StemType.DRUMS, blob())}, False),
+        (409, {"jobStatus": "Running", "checkpoints": checkpoints.of_notation([blob()])}, False),
         (409, {"jobStatus": "Cancelled"}, True),
         (404, {"outcome": "Cancelled"}, True),
         (404, {"outcome": "Completed"}, False),
