@@ -34,7 +34,7 @@ INTERVALS = {0: "1", 2: "2", 3: "b3", 4: "3", 5: "4", 6: "b5", 7: "5", 8: "#5", 
 
 MEAN_WEIGHT, RELATIVE_WEIGHT, BIAS = 9.0, 6.4, -6.5
 """Logistic regression of "the pitch class belongs to the chord" on a beat's mean activation and on its
-maximum as a share of the beat's strongest, on the development songs (area under the curve 0.98)."""
+maximum as a share of the beat's strongest, on the development songs."""
 
 LOG_ODDS_LIMIT = 4.0
 SOUNDING = 0.15

@@ -39,6 +39,9 @@ STRUCK = 0.5
 SOMETHING_STRUCK = 0.3
 """Likelihood from which on the likeliest drum counts as struck even so: something was."""
 
+MIN_CLEAR = 0.6
+"""Mean likelihood of the strokes: 0.85 to 1 for drums, also for leaky ones, 0.4 for noise, which has none."""
+
 BODY = {"kick": slice(0, 3), "tom": slice(1, 8), "snare": slice(3, 24)}
 """Bands that show how hard a drum is struck; the others' are the highest ten."""
 
@@ -131,6 +134,8 @@ def transcribe_drums(onsets: DrumOnsets) -> list[DrumStroke]:
     both = struck[:, opened] & struck[:, closed]
     struck[both, opened] = likelihoods[both, opened] > likelihoods[both, closed]
     struck[both, closed] = ~struck[both, opened]
+    if not struck.any() or likelihoods[struck].mean() < MIN_CLEAR:
+        return []
     velocities = np.stack(
         [_velocities(onsets, drum, struck[:, place]) for place, drum in enumerate(DRUMS)], 1
     )

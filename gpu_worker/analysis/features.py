@@ -30,8 +30,7 @@ class Features:
     def activations(self) -> NoteActivations:
         """Note activations, tuned by the sound itself.
 
-        They stand in for a constant-Q chroma, whose harmonics look like notes: on the development songs they
-        tell the tones of a chord with an area under the curve of 0.98, such a chroma with 0.94.
+        They stand in for a constant-Q chroma, whose harmonics look like notes.
         """
         return note_activations(self.sound, tuning_cents=self.tuning.cents if self.tuning else 0.0)
 

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from gpu_worker.analysis.chords import Chord, find_chords
 from gpu_worker.analysis.features import Features
+from gpu_worker.analysis.sound import Sound
 from gpu_worker.analysis.tonality import Tonality, find_key
 from gpu_worker.analysis.tuning import Tuning
 from gpu_worker.notation.bass import transcribe_bass
@@ -28,6 +29,7 @@ def analyse_harmony(
     bass: Features,
     other: Features,
     vocals: Features,
+    song: Sound | None = None,
     beats: ArrayLike = (),
     downbeats: ArrayLike = (),
 ) -> Harmony:
@@ -39,6 +41,8 @@ def analyse_harmony(
     ----------
     bass, other, vocals : Features
         Of the stems, of one length.
+    song : Sound, optional
+        All stems together, by which holes in a separated bass are told from its notes.
     beats, downbeats : array_like
         Seconds; empty if there is no pulse.
     """
@@ -50,7 +54,9 @@ def analyse_harmony(
     notes = []
     if not bass.sound.is_silent:
         notes = transcribe_bass(
-            sound=bass.sound, track=bass.bass_pitch, onsets=bass.onsets, tuning_cents=cents
+            sound=bass.sound, track=bass.bass_pitch, onsets=bass.onsets, song=song, tuning_cents=cents
         )
+    if tuning is None:  # no two tones agree: what the activations show then is noise or speech
+        return Harmony(None, [], None, notes)
     chords = find_chords(activations=harmony.activations, bass=notes, beats=beats, downbeats=downbeats)
     return Harmony(tuning, chords, find_key(chords=chords), notes)

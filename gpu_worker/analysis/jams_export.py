@@ -1,6 +1,7 @@
 """A song's result as JAMS (Humphrey et al. 2014), which other tools of music information retrieval read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import jams
@@ -18,9 +19,10 @@ Observation = tuple[float, float, Any, float | None]
 def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: str = "") -> jams.JAMS:
     """Return a song's result as JAMS, checked against its schema.
 
-    Beats, tempo, key, chords and sections are the song's; notes and active regions each stem's, whose name is
-    in the annotation's sandbox. What was not measured has no annotation. The file's sandbox holds time
-    signature and tuning, for which JAMS has no namespace.
+    Beats, tempo, keys, chords and sections are the song's; notes and active regions each stem's, whose name
+    is in the annotation's sandbox. A tempo that varies has a second annotation, whose sandbox says that it is
+    by the beat. What was not measured has no annotation. The file's sandbox holds time signature, tuning and
+    swing ratio, for which JAMS has no namespace.
 
     Raises
     ------
@@ -33,7 +35,9 @@ def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: s
     confidence = shared.get("confidence", {})
     file = jams.JAMS()
     file.file_metadata = jams.FileMetadata(title=title, artist=artist, duration=duration)
-    file.sandbox = jams.Sandbox(timeSignature=song.get("timeSignature"), tuning=song.get("tuning"))
+    file.sandbox = jams.Sandbox(
+        **{name: song.get(name) for name in ("timeSignature", "tuning", "swingRatio")}
+    )
 
     def add(
         namespace: str, observations: Iterable[Observation], *, tools: str = TOOL, **sandbox: str
@@ -52,14 +56,12 @@ def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: s
         if annotation.data:
             file.annotations.append(annotation)
 
-    beats = ((beat["time"], 0.0, beat.get("position"), None) for beat in shared.get("beats") or ())
-    add("beat", beats, tools=beats_by)
+    beats = shared.get("beats") or []
+    add("beat", ((beat["time"], 0.0, beat.get("position"), None) for beat in beats), tools=beats_by)
     if song.get("bpm"):
         add("tempo", [(0.0, duration, song["bpm"], confidence.get("bpm"))], tools=beats_by)
-    if song.get("key"):
-        key = MusicalKey.parse(song["key"])
-        name = f"{PITCH_CLASSES[key.tonic]}:{key.mode}"
-        add("key_mode", [(0.0, duration, name, confidence.get("key"))])
+    add("tempo", _tempo_curve(beats, confidence.get("bpm")), tools=beats_by, by="beat")
+    add("key_mode", _keys(song.get("keyRegions") or (), confidence.get("key")))
     add("chord", _spans(shared.get("chordProgression"), "chord"))
     add("segment_open", _spans(shared.get("sections"), "label"))
     for stem, values in result.stems.items():
@@ -70,6 +72,22 @@ def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: s
         add("segment_open", _spans([region | {"label": "active"} for region in regions], "label"), stem=stem)
     file.validate(strict=True)
     return file
+
+
+def _tempo_curve(beats: Sequence[Mapping[str, Any]], confidence: float | None) -> Iterable[Observation]:
+    """The tempo from each beat to the next, where beats have tempi of their own."""
+    for beat, following in pairwise(beats):
+        if "bpm" in beat:
+            yield beat["time"], round(following["time"] - beat["time"], 3), beat["bpm"], confidence
+
+
+def _keys(regions: Sequence[Mapping[str, Any]], confidence: float | None) -> Iterable[Observation]:
+    """The keys in order; the song's confidence is that of a key which it never leaves."""
+    for region in regions:
+        key = MusicalKey.parse(region["key"])
+        name = f"{PITCH_CLASSES[key.tonic]}:{key.mode}"
+        sure = confidence if len(regions) == 1 else None
+        yield region["start"], round(region["end"] - region["start"], 3), name, sure
 
 
 def _spans(spans: Iterable[Mapping[str, Any]] | None, name: str) -> Iterable[Observation]:

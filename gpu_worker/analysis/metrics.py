@@ -10,9 +10,11 @@ import librosa
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.levels import measure_levels
+from gpu_worker.analysis.onsets import onset_times
 from gpu_worker.analysis.sound import ANALYSIS_RATE, SILENCE_DBFS, Sound
-from gpu_worker.analysis.spectra import magnitudes, stretches
+from gpu_worker.analysis.spectra import stretches
 from shared.models import StemType
 
 FRAME = 2048
@@ -68,18 +70,18 @@ class AudioMetrics:
         }
 
 
-def measure(path: Path, sound: Sound) -> AudioMetrics:
+def measure(path: Path, features: Features) -> AudioMetrics:
     """Measure one stem.
 
     Parameters
     ----------
     path : Path
         The stem at full rate, all channels: levels and loudness are measured there.
-    sound : Sound
-        The same stem reduced: spectrum, onsets and silence are measured there.
+    features : Features
+        Of the same stem: spectrum, onsets and silence are measured there.
     """
     levels = measure_levels(path)
-    spectrum = _spectrum(sound)
+    spectrum = _spectrum(features.sound)
     return AudioMetrics(
         rms_level=levels.rms,
         peak_level=levels.peak,
@@ -95,7 +97,7 @@ def measure(path: Path, sound: Sound) -> AudioMetrics:
         spectral_contrast=spectrum.contrast,
         zero_crossing_rate=spectrum.zero_crossing_rate,
         dynamic_range=spectrum.dynamic_range,
-        onset_rate=_onset_rate(sound),
+        onset_rate=_onset_rate(features),
         silence_ratio=spectrum.silence_ratio,
         active_regions=spectrum.active_regions,
     )
@@ -133,8 +135,13 @@ class _Spectrum:
     active_regions: list[Region]
 
 
+SILENCE = _Spectrum(None, None, None, None, None, None, None, silence_ratio=1.0, active_regions=[])
+
+
 def _spectrum(sound: Sound) -> _Spectrum:
     """Measure frames block by block, in constant memory; means are over sounding frames."""
+    if sound.is_silent:
+        return SILENCE
     rows: list[Frames] = []
     for part in stretches(sound, window=FRAME, hop=HOP):
         magnitude = np.abs(librosa.stft(part, n_fft=FRAME, hop_length=HOP, center=False))
@@ -156,7 +163,7 @@ def _spectrum(sound: Sound) -> _Spectrum:
     rms, *measures = np.hstack(rows)
     sounding = rms > 10 ** (SILENCE_DBFS / 20)
     if not sounding.any():
-        return _Spectrum(None, None, None, None, None, None, None, silence_ratio=1.0, active_regions=[])
+        return SILENCE
     centroid, bandwidth, rolloff, flatness, contrast, crossings = (
         float(measure[sounding].mean()) for measure in measures
     )
@@ -186,12 +193,8 @@ def _regions(sounding: NDArray[np.bool_], seconds: float) -> list[Region]:
     ]
 
 
-def _onset_rate(sound: Sound) -> float:
-    """Return onsets per second (librosa's spectral flux peaks); 0 for silence."""
-    if sound.is_silent:
+def _onset_rate(features: Features) -> float:
+    """Return onsets per second; 0 for silence."""
+    if features.sound.is_silent:
         return 0.0
-    mel = librosa.filters.mel(sr=ANALYSIS_RATE, n_fft=FRAME)
-    power = np.hstack([mel @ block**2 for block in magnitudes(sound, window=FRAME, hop=HOP)])
-    strength = librosa.onset.onset_strength(S=librosa.power_to_db(power), sr=ANALYSIS_RATE, hop_length=HOP)
-    onsets = librosa.onset.onset_detect(onset_envelope=strength, sr=ANALYSIS_RATE, hop_length=HOP)
-    return len(onsets) / sound.seconds
+    return len(onset_times(features.onsets)) / features.sound.seconds

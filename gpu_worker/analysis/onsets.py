@@ -21,6 +21,9 @@ LAG = 2
 
 LOW_HERTZ, HIGH_HERTZ = 200.0, 4500.0
 
+CLEAR_ONSET = 0.2
+"""Share of the strong onsets (90th percentile) that an onset must reach to stand out."""
+
 Curve = NDArray[np.float32]
 
 
@@ -42,3 +45,12 @@ def onset_strength(sound: Sound) -> Curve:
     parts = np.split(flux, np.searchsorted(centres, [LOW_HERTZ, HIGH_HERTZ]))
     total: Curve = sum(part.mean(axis=0) for part in parts)
     return total
+
+
+def onset_times(strength: Curve) -> NDArray[np.float64]:
+    """Times in seconds of the onsets that stand out."""
+    peaks = librosa.util.peak_pick(strength, pre_max=3, post_max=3, pre_avg=8, post_avg=8, delta=0.02, wait=4)
+    if not len(peaks):
+        return np.zeros(0)
+    strong = np.percentile(strength[peaks], 90)
+    return np.asarray(peaks[strength[peaks] > CLEAR_ONSET * strong] / FRAME_RATE)

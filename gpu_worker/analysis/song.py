@@ -82,7 +82,7 @@ def _hear(stem: StemType, path: Path) -> _Lone:
         for name in LONE_FEATURES[stem]:
             getattr(features, name)  # computed when it is first asked for
     similarity = {"similarity": _similarity(features)}
-    return _Lone(features, wire.metrics_values(measure(path, sound)) | similarity)
+    return _Lone(features, wire.metrics_values(measure(path, features)) | similarity)
 
 
 def _put_together(heard: dict[StemType, _Lone], beat_tracker: BeatTracker | None) -> SongAnalysis:
@@ -91,7 +91,8 @@ def _put_together(heard: dict[StemType, _Lone], beat_tracker: BeatTracker | None
     bass, other, vocals = (features[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
     strokes = find_onsets(sounds[StemType.DRUMS])
     accents = hear(drums=strokes, bass=bass, other=vocals if other.sound.is_silent else other)
-    rhythm = _rhythm(beat_tracker, accents, _mix(list(sounds.values())))
+    mix = _mix(list(sounds.values()))
+    rhythm = _rhythm(beat_tracker, accents, mix)
     sections = (
         find_sections(accents=accents, stems=list(sounds.values()), downbeats=rhythm.downbeats)
         if rhythm
@@ -101,6 +102,7 @@ def _put_together(heard: dict[StemType, _Lone], beat_tracker: BeatTracker | None
         bass=bass,
         other=other,
         vocals=vocals,
+        song=mix,
         beats=rhythm.beats if rhythm else (),
         downbeats=rhythm.downbeats if rhythm else (),
     )

@@ -3,18 +3,14 @@
 import itertools
 from typing import NamedTuple
 
-import librosa
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve
+from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve, onset_times
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 from gpu_worker.analysis.spectra import magnitudes
 from gpu_worker.notation.notes import Note, velocities
-from gpu_worker.notation.pitch import PitchTrack
-
-CLEAR_ONSET = 0.2
-"""Share of the strong onsets (90th percentile) that an onset must reach to split a sounding note."""
+from gpu_worker.notation.pitch import PitchTrack, steady_share
 
 SETTLING_SECONDS = 0.07
 """After an onset, in which pitch and confidence still show what was before, or the attack's noise."""
@@ -26,16 +22,23 @@ SHORTEST_SECONDS = 0.05
 HELD_SECONDS = 0.1
 """A new pitch that lasts this long is a note of its own, also without an onset."""
 
+MIN_STEADY_SHARE = 0.8
+"""Of the notes' frames that keep to their note's pitch: 0.9 to 1 in a bass, 0.6 to 0.8 in speech."""
+
 MIN_CONFIDENCE = 0.15
 """Plain waves, which the network has hardly met, get 0.25 to 0.5; noise less than 0.1."""
 
 DECAY_DB = 12.0
 """A note has ended where it is this much softer than its loudest moment."""
 
-MIN_RISE_DB = 4.0
+MIN_RISE_DB = 3.0
 """Of a note's harmonics at its onset: mostly 10 to 40, 5 if repeated legato; leaked drums add 0 to 5."""
 
 HARMONICS = 5
+HARMONICS_IN_SONG = 2
+"""The lowest, over which other instruments lie least. Separation tears holes into held notes, whose ends look
+like onsets in the stem; the song has no holes."""
+
 WINDOW = 2048
 HIGHEST_BIN = int(HARMONICS * 440 * WINDOW / ANALYSIS_RATE)
 """The fifth harmonic of 440 Hz, above which no bass is tracked."""
@@ -44,15 +47,17 @@ QUIET_DB = 40.0
 """Below the part's loudest moment: not played."""
 
 Values = NDArray[np.float64]
+Magnitudes = NDArray[np.float32]
 
 
 def transcribe_bass(
-    *, sound: Sound, track: PitchTrack, onsets: Curve, tuning_cents: float = 0.0
+    *, sound: Sound, track: PitchTrack, onsets: Curve, song: Sound | None = None, tuning_cents: float = 0.0
 ) -> list[Note]:
     """Find the notes of a bass; none where it shows no pitch.
 
     Onsets cut the part into pieces. A piece whose pitch holds is a note if its own harmonics rise at the
-    onset; if they don't, something else was struck that leaks into the stem, and the note before goes on.
+    onset, in the stem and in the song; if they don't, something else was struck that leaks into the stem or
+    was torn out of it, and the note before goes on.
 
     Parameters
     ----------
@@ -62,6 +67,8 @@ def transcribe_bass(
         Tracked with `is_bass`.
     onsets : ndarray
         Onset strength of the same sound, (frames,) at FRAME_RATE.
+    song : Sound, optional
+        All stems together; without it the stem alone is asked.
     tuning_cents : float
         How far the song is tuned above A4 = 440 Hz; pitches are counted from there.
     """
@@ -70,19 +77,21 @@ def transcribe_bass(
     pitch = track.midi - tuning_cents / 100
     edges = _edges(track, onsets, np.round(pitch))
     floor = track.level.max() - QUIET_DB
-    blocks = magnitudes(sound, window=WINDOW, hop=HOP)
-    magnitude = np.hstack([block[:HIGHEST_BIN] for block in blocks])
+    stem, whole = _magnitude(sound), None if song is None else _magnitude(song)
     pieces: list[_Piece] = []
     for start, end in itertools.pairwise(edges):
         piece = _piece(track, pitch, start, end, floor)
         if piece is None:
             continue
-        if _rise(magnitude, piece, tuning_cents) >= MIN_RISE_DB:
+        rises = _rise(stem, piece, tuning_cents) >= MIN_RISE_DB
+        if rises and (whole is None or _rise_in_song(whole, piece, tuning_cents) >= MIN_RISE_DB):
             pieces.append(piece)
         elif (
             pieces and pieces[-1].pitch == piece.pitch and piece.onset - pieces[-1].offset < SETTLING_SECONDS
         ):
             pieces[-1] = pieces[-1]._replace(offset=piece.offset)
+    if not pieces or steady_share(pitch, [_settled(track, piece) for piece in pieces]) < MIN_STEADY_SHARE:
+        return []
     loudness = velocities(np.array([piece.level for piece in pieces]))
     return [
         Note(
@@ -105,18 +114,43 @@ class _Piece(NamedTuple):
     """dBFS."""
 
 
-def _rise(magnitude: NDArray[np.float32], piece: _Piece, tuning_cents: float) -> float:
-    """How much the harmonics of a piece's pitch rise at its onset, in dB."""
+def _settled(track: PitchTrack, piece: _Piece) -> NDArray[np.bool_]:
+    """The frames that show a piece's pitch."""
+    start = piece.onset + min(SETTLING_SECONDS, SETTLING_SHARE * (piece.offset - piece.onset))
+    within: NDArray[np.bool_] = (track.times >= start) & (track.times < piece.offset - 0.02)
+    return within & (track.confidence > MIN_CONFIDENCE)
+
+
+def _magnitude(sound: Sound) -> Magnitudes:
+    return np.hstack([block[:HIGHEST_BIN] for block in magnitudes(sound, window=WINDOW, hop=HOP)])
+
+
+def _rise(magnitude: Magnitudes, piece: _Piece, tuning_cents: float) -> float:
+    """How much the harmonics of a piece's pitch, taken together, rise at its onset, in dB."""
+    return _rise_of(_harmonics(magnitude, piece, tuning_cents).sum(axis=0), piece.onset)
+
+
+def _rise_in_song(magnitude: Magnitudes, piece: _Piece, tuning_cents: float) -> float:
+    """How much the lowest harmonics rise on average, in dB: each may be covered by another instrument."""
+    harmonics = _harmonics(magnitude, piece, tuning_cents)[:HARMONICS_IN_SONG]
+    return float(np.mean([_rise_of(strength, piece.onset) for strength in harmonics]))
+
+
+def _harmonics(magnitude: Magnitudes, piece: _Piece, tuning_cents: float) -> Magnitudes:
+    """Magnitudes of the harmonics of a piece's pitch, (HARMONICS, frames)."""
     hertz = 440 * 2 ** ((piece.pitch - 69 + tuning_cents / 100) / 12)
     bins = np.round(np.arange(1, HARMONICS + 1) * hertz * WINDOW / ANALYSIS_RATE).astype(int)
-    strength = sum(magnitude[each - 1 : each + 2].max(axis=0) for each in bins) + 1e-6
-    onset = round(piece.onset * FRAME_RATE)
+    return np.stack([magnitude[each - 1 : each + 2].max(axis=0) for each in bins])
+
+
+def _rise_of(strength: NDArray[np.float32], onset_seconds: float) -> float:
+    onset = round(onset_seconds * FRAME_RATE)
     before, after = strength[max(0, onset - 7) : onset + 3], strength[onset : onset + 8]
     if not len(after):
         return 0.0
     if onset < 3:  # it sounds from the start
         return MIN_RISE_DB
-    return float(20 * np.log10(after.max() / before.min()))
+    return float(20 * np.log10((after.max() + 1e-6) / (before.min() + 1e-6)))
 
 
 def _edges(track: PitchTrack, onsets: Curve, rounded: Values) -> list[float]:
@@ -135,15 +169,6 @@ def _edges(track: PitchTrack, onsets: Curve, rounded: Values) -> list[float]:
     apart = SETTLING_SECONDS + step
     slurred = [time for time in changes if not len(struck) or np.abs(struck - time).min() > apart]
     return sorted([0.0, *struck, *slurred, float(track.times[-1] + step)])
-
-
-def onset_times(strength: Curve) -> Values:
-    """Times in seconds of the onsets that stand out."""
-    peaks = librosa.util.peak_pick(strength, pre_max=3, post_max=3, pre_avg=8, post_avg=8, delta=0.02, wait=4)
-    if not len(peaks):
-        return np.zeros(0)
-    strong = np.percentile(strength[peaks], 90)
-    return np.asarray(peaks[strength[peaks] > CLEAR_ONSET * strong] / FRAME_RATE)
 
 
 def _piece(track: PitchTrack, pitch: Values, start: float, end: float, floor: float) -> _Piece | None:

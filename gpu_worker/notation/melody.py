@@ -4,17 +4,20 @@ import numpy as np
 from swift_f0 import PitchResult, segment_notes
 
 from gpu_worker.notation.notes import Note, velocities
-from gpu_worker.notation.pitch import PitchTrack
+from gpu_worker.notation.pitch import PitchTrack, Values, steady_share
 
 VOICED = 0.5
-"""Confidence from which the network's authors call a frame voiced."""
+"""Confidence from which the network's authors call a frame voiced; a melody has such frames."""
+
+SUNG = 0.25
+"""Confidence from which a melody's frames are taken for sung: separation blurs a voice's harmonics, which
+halves the network's confidence, while that of frames without a voice stays near 0."""
 
 QUIET_DB = 40.0
 """Below the part's loudest moment: echo, breath, leakage."""
 
-STEADY_SEMITONES = 0.35
 MIN_STEADY_SHARE = 0.75
-"""Of the notes' frames that lie this near to their note's median: 0.9 in song, 0.4 to 0.65 in speech, which
+"""Of the notes' frames that keep to their note's pitch: 0.9 in song, 0.4 to 0.65 in speech, which
 glides and is no melody."""
 
 
@@ -36,12 +39,11 @@ def transcribe_melody(*, track: PitchTrack, tuning_cents: float = 0.0) -> list[N
     confidence = np.where(track.level > track.level.max() - QUIET_DB, track.confidence, 0.0)
     if confidence.max() < VOICED:
         return []
-    found = segment_notes(PitchResult(track.times, track.hertz, confidence, track.level))
+    found = segment_notes(PitchResult(track.times, track.hertz, _centred(confidence), track.level))
     if not found:
         return []
     spans = [(track.times >= note.start) & (track.times < note.end) for note in found]
-    glide = np.concatenate([np.abs(track.midi[span] - np.median(track.midi[span])) for span in spans])
-    if np.mean(glide < STEADY_SEMITONES) < MIN_STEADY_SHARE:
+    if steady_share(track.midi, spans) < MIN_STEADY_SHARE:
         return []
     loudness = velocities(np.array([track.level[span].max() for span in spans]))
     return [
@@ -54,3 +56,9 @@ def transcribe_melody(*, track: PitchTrack, tuning_cents: float = 0.0) -> list[N
         )
         for note, span, velocity in zip(found, spans, loudness, strict=True)
     ]
+
+
+def _centred(confidence: Values) -> Values:
+    """Confidence with SUNG moved to 0.5, at which the dynamic program neither seeks nor shuns a frame."""
+    odds = confidence / np.maximum(1 - confidence, 1e-9) * (1 - SUNG) / SUNG
+    return np.asarray(odds / (1 + odds))

@@ -1,6 +1,7 @@
 """The pitch of a part that plays or sings one note at a time."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ BASS_RATE = 8000
 and knows pitches from 23 Hz, where its own range ends at F#1 (46 Hz)."""
 
 HIGHEST_BASS_HERTZ = 400.0
+STEADY_SEMITONES = 0.35
 LEVEL_WINDOW = (-0.02, 0.02)
 """Seconds."""
 
@@ -57,6 +59,20 @@ def track_pitch(sound: Sound, *, is_bass: bool = False) -> PitchTrack:
     result = _network().detect(samples, NETWORK_RATE, fmax=highest)
     times = result.timestamps / speed
     return PitchTrack(times, result.pitch_hz * speed, result.confidence, _level(sound, times))
+
+
+def steady_share(midi: Values, notes: Iterable[NDArray[np.bool_]]) -> float:
+    """Share of the frames of notes that lie within STEADY_SEMITONES of their note's median; 0 without frames.
+
+    Parameters
+    ----------
+    midi : ndarray
+        Pitch, (frames,).
+    notes : iterable of ndarray
+        Which frames are each note's, (frames,).
+    """
+    strays = [np.abs(midi[note] - np.median(midi[note])) for note in notes if note.any()]
+    return float(np.mean(np.concatenate(strays) < STEADY_SEMITONES)) if strays else 0.0
 
 
 def _level(sound: Sound, times: Values) -> Values:

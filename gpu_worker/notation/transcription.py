@@ -43,7 +43,8 @@ def transcribe(*, stem: StemType, features: Features, tuning_cents: float = 0.0)
         case StemType.VOCALS:
             return transcribe_melody(track=features.voice_pitch, tuning_cents=tuning_cents)
         case StemType.OTHER:
-            return transcribe_polyphony(activations=features.activations)
+            # Tones that agree on no tuning are none: speech has many that look like notes.
+            return transcribe_polyphony(activations=features.activations) if features.tuning else []
 
 
 def strokes_as_notes(strokes: Iterable[DrumStroke]) -> list[Note]:

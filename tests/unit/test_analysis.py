@@ -7,6 +7,7 @@ import pytest
 import soundfile as sf
 
 from gpu_worker.analysis import metrics
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.song import analyse_song
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
 from shared.keys import MusicalKey
@@ -39,7 +40,7 @@ def test_levels_of_a_full_scale_sine(tmp_path: Path):
     path = tmp_path / "sine.wav"
     sine = np.sin(2 * np.pi * 997 * np.arange(5 * RATE) / RATE)
     sf.write(path, np.repeat(sine[:, None], 2, 1), RATE, subtype="FLOAT")
-    measured = metrics.measure(path, load_sound(path))
+    measured = metrics.measure(path, Features(load_sound(path)))
     assert measured.rms_level == pytest.approx(-3.01, abs=0.01)
     assert measured.peak_level == pytest.approx(0, abs=0.01)
     assert measured.loudness_lufs == pytest.approx(0, abs=0.1)  # BS.1770: 997 Hz in both channels
@@ -51,7 +52,7 @@ def test_levels_of_a_full_scale_sine(tmp_path: Path):
 def test_silence_has_no_levels(tmp_path: Path):
     path = tmp_path / "silence.wav"
     sf.write(path, np.zeros((RATE, 2)), RATE)
-    measured = metrics.measure(path, load_sound(path)).to_dict()
+    measured = metrics.measure(path, Features(load_sound(path))).to_dict()
     expected = dict.fromkeys(measured) | {
         "onset_rate": 0.0,
         "silence_ratio": 1.0,
@@ -66,13 +67,13 @@ def test_half_silence_is_half_silent(tmp_path: Path):
     noise = 0.1 * np.random.default_rng(3).standard_normal((4 * RATE, 2))
     noise[: 2 * RATE] = 0
     sf.write(path, noise, RATE)
-    assert metrics.measure(path, load_sound(path)).silence_ratio == pytest.approx(0.5, abs=0.02)
+    assert metrics.measure(path, Features(load_sound(path))).silence_ratio == pytest.approx(0.5, abs=0.02)
 
 
 def test_onsets_are_counted(tmp_path: Path):
     path = tmp_path / "clicks.wav"
     sf.write(path, 0.5 * clicks(120, 10, RATE), RATE)
-    assert metrics.measure(path, load_sound(path)).onset_rate == pytest.approx(2, abs=0.2)
+    assert metrics.measure(path, Features(load_sound(path))).onset_rate == pytest.approx(2, abs=0.2)
 
 
 def test_reduction_in_blocks_equals_reduction_at_once(tmp_path: Path):

@@ -29,7 +29,8 @@ MUSIC = {
 NOTE = {"onset": 0.5, "offset": 0.75, "velocity": 90, "confidence": 0.8}
 SILENT = {"unmeasured": {"bpm": "the stem is silent"}, "activeRegions": []}
 RESULT = SongAnalysis(
-    song={name: MUSIC[name] for name in ("bpm", "key", "timeSignature", "tuning", "beatTracker")},
+    song={name: MUSIC[name] for name in ("bpm", "key", "timeSignature", "tuning", "beatTracker")}
+    | {"swingRatio": 1.5, "keyRegions": [{"start": 0.25, "end": 8.0, "key": "C# minor"}]},
     stems={
         StemType.VOCALS: SILENT,
         StemType.DRUMS: MUSIC | {"notationData": {"notes": [NOTE | {"drum": "snare"}]}},
@@ -44,11 +45,13 @@ def test_a_songs_jams_reads_back(tmp_path: Path):
     path.write_text(to_jams(result=RESULT, duration=8.0, title="Song").dumps())
     file = jams.load(str(path), validate=True, strict=True)
     assert (file.file_metadata.title, file.file_metadata.duration) == ("Song", 8.0)
-    assert (file.sandbox["timeSignature"], file.sandbox["tuning"]) == ("4/4", 441.5)
+    assert dict(file.sandbox) == {"timeSignature": "4/4", "tuning": 441.5, "swingRatio": 1.5}
+    assert len(file.search(namespace="tempo")) == 1  # it does not vary
     values = {a.namespace: [(o.time, o.duration, o.value) for o in a.data] for a in file.annotations}
     assert values["beat"][5] == (2.5, 0, 2)
     assert values["tempo"] == [(0, 8, 120)]
-    assert values["key_mode"] == [(0, 8, "C#:minor")]
+    assert values["key_mode"] == [(0.25, 7.75, "C#:minor")]
+    assert file.search(namespace="key_mode")[0].data[0].confidence == 0.9
     assert values["chord"] == [(0, 4, "C#:min7"), (4, 2, "A:maj/3"), (6, 2, "N")]
     stems = [(a.namespace, a.sandbox["stem"], a.data[0].value) for a in file.annotations if a.sandbox]
     assert stems == [
@@ -61,6 +64,24 @@ def test_a_songs_jams_reads_back(tmp_path: Path):
     assert tools["chord"] == "Stem Library"
     sections = file.search(namespace="segment_open")[0]
     assert [(o.time, o.duration, o.value, o.confidence) for o in sections.data] == [(0, 8, "A'", 0.5)]
+
+
+def test_a_modulation_is_a_key_after_the_other():
+    regions = [{"start": 0.0, "end": 5.0, "key": "F# major"}, {"start": 5.0, "end": 8.0, "key": "C major"}]
+    modulating = replace(RESULT, song=RESULT.song | {"key": "F# major", "keyRegions": regions})
+    keys = to_jams(result=modulating, duration=8.0).search(namespace="key_mode")[0].data
+    # How sure each is, the result does not say.
+    assert [tuple(key) for key in keys] == [(0, 5, "F#:major", None), (5, 3, "C:major", None)]
+
+
+def test_a_tempo_that_varies_is_told_beat_by_beat():
+    beats = [{"time": 0.0, "bpm": 120.0}, {"time": 0.5, "bpm": 110.0}, {"time": 1.05, "bpm": 100.0}]
+    stems = {StemType.BASS: MUSIC | {"beats": beats}}
+    song, curve = to_jams(result=replace(RESULT, stems=stems), duration=8.0).search(namespace="tempo")
+    assert [tuple(each) for each in song.data] == [(0, 8, 120, 0.8)]
+    assert curve.sandbox["by"] == "beat"
+    # The last beat has no next.
+    assert [tuple(each) for each in curve.data] == [(0, 0.5, 120, 0.8), (0.5, 0.55, 110, 0.8)]
 
 
 @pytest.mark.parametrize(("namespace", "measure"), [("beat", "F-measure"), ("chord", "sevenths")])

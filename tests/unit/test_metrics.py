@@ -9,6 +9,7 @@ import pytest
 import soundfile as sf
 
 from gpu_worker.analysis import levels
+from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.levels import Levels, measure_levels
 from gpu_worker.analysis.metrics import AudioMetrics, measure, measure_leakage
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
@@ -36,7 +37,7 @@ def metrics_of(tmp_path: Path):
     def measured(samples: np.ndarray) -> AudioMetrics:
         path = tmp_path / "stem.wav"
         sf.write(path, samples, RATE, subtype="FLOAT")
-        return measure(path, load_sound(path))
+        return measure(path, Features(load_sound(path)))
 
     return measured
 
