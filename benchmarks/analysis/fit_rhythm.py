@@ -1,36 +1,46 @@
-"""Fit the weights of meter and sections to songs of the dev half: `python -m benchmarks.analysis.fit_rhythm`.
+"""Fit the weights of meter and sections to songs of known truth: `python -m benchmarks.analysis.fit_rhythm`.
 
-Besides the dev half itself, more songs of the same generator are rendered, without vocals, whose numbers no
-score uses. Needs scikit-learn. Writes gpu_worker/analysis/{meter,sections}.npy.
+The songs are the dev half and more of its kind (`outline.FIRST_TRAINING_SONG`), which no score uses. Needs
+scikit-learn. Prints what cross-validation over songs says of the meter, and writes
+gpu_worker/analysis/{meter,sections}.npy.
+
+Run so, from end to end, it made the weights that are stored. It printed the first line of
+this table; the others come of cross-validating on fewer columns of the same evidence.
+
+| evidence, 189 songs | read rightly | right meter | loss |
+|---|---|---|---|
+| all | 0.894 | 0.942 | 0.294 |
+| without `_doubling` | 0.841 | 0.873 | 0.349 |
+| without `_alternation` | 0.878 | 0.926 | 0.299 |
+| without these two and `_emptiest` | 0.836 | 0.878 | 0.371 |
+
+0.995 of the songs have a right reading among those that are weighed.
 """
 
-from collections.abc import Iterator
+import argparse
 from typing import NamedTuple
 
 import mir_eval
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.analysis import bass_part, drum_part, other_part
-from benchmarks.analysis.arrangement import compose, truth_of_score
-from benchmarks.analysis.meters import METERS as TRUE_METERS
-from benchmarks.analysis.outline import FORMS, TARGET_SECONDS, Outline, _section_bars
-from benchmarks.analysis.songs import Truth, numbers_of, read_truth, song_folder
+from benchmarks.analysis.outline import FIRST_TRAINING_SONG
+from benchmarks.analysis.songs import STEMS, Truth, numbers_of, read_truth, song_folder
 from gpu_worker.analysis import meter, sections
 from gpu_worker.analysis.drums import find_onsets
 from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.meter import METERS
 from gpu_worker.analysis.onsets import FRAME_RATE
 from gpu_worker.analysis.rhythm import hear, read
-from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
-from gpu_worker.separation.preview.render.clip import SAMPLE_RATE, Clip, Session
-from gpu_worker.separation.preview.render.effects import produce
+from gpu_worker.analysis.sound import load_sound
 
-EXTRA = range(1000, 1176, 2)
-SHARED_PENALTY, OWN_PENALTY = 1.0, 10.0
+TRAINING = range(FIRST_TRAINING_SONG, FIRST_TRAINING_SONG + 314, 2)
+FOLDS = 6
+SHARED_PENALTY, OWN_PENALTY = 0.1, 1.0
+"""Chosen by cross-validation among 0.03 to 1 and 0.3 to 10."""
+
 SECTION_STRENGTH = 0.1
 GOOD = 0.85
 """Beat F from which on a pulse counts as right."""
@@ -46,6 +56,7 @@ class Song(NamedTuple):
     meters: NDArray[np.int64]
     """Index of each reading's meter in METERS."""
     is_right: NDArray[np.bool_]
+    true_meter: str
     bar_lines: Values
     """(bars - 1, evidence)."""
     is_boundary: NDArray[np.bool_]
@@ -53,13 +64,17 @@ class Song(NamedTuple):
 
 def main() -> None:
     """Fit and write."""
-    songs = [examine(truth, stems) for truth, stems in [*_dev_songs(), *_extra_songs()]]
-    np.save(meter.WEIGHTS, fit_meter([song for song in songs if song.is_right.any()]))
+    argparse.ArgumentParser(prog="python -m benchmarks.analysis.fit_rhythm", description=__doc__).parse_args()
+    songs = [examine(number) for number in (*numbers_of("dev"), *TRAINING)]
+    cross_validate(songs)
+    np.save(meter.WEIGHTS, fit_meter(songs))
     np.save(sections.WEIGHTS, fit_sections(songs))
 
 
-def examine(truth: Truth, stems: dict[str, Sound]) -> Song:
+def examine(number: int) -> Song:
     """Read a song in all ways, and tell which are right."""
+    folder = song_folder(number)
+    truth, stems = read_truth(folder), {stem: load_sound(folder / f"{stem}.wav") for stem in STEMS}
     accents = hear(
         drums=find_onsets(stems["drums"]), bass=Features(stems["bass"]), other=Features(stems["other"])
     )
@@ -73,6 +88,7 @@ def examine(truth: Truth, stems: dict[str, Sound]) -> Song:
         evidence=np.stack([reading.evidence for reading in candidates]),
         meters=np.array([METERS.index(reading.meter) for reading in candidates]),
         is_right=(quality > 2 * GOOD + 0.8) & (quality > quality.max() - 0.15),
+        true_meter=truth["timeSignature"],
         bar_lines=sections.boundary_evidence(features),
         is_boundary=np.array([np.abs(starts - line).min() < 0.1 for line in downbeats[1:]]),
     )
@@ -95,8 +111,29 @@ def _f(true: list[float], found: Values) -> float:
     return float(mir_eval.beat.f_measure(trim(np.array(true)), trim(found)))
 
 
+def cross_validate(songs: list[Song]) -> None:
+    """Print how often songs that were not fitted to are read rightly, and how likely what is right was."""
+    order = np.random.default_rng(0).permutation(len(songs))
+    right, right_meter, losses = [], [], []
+    for fold in range(FOLDS):
+        weights = fit_meter([songs[place] for at, place in enumerate(order) if at % FOLDS != fold])
+        for song in (songs[place] for place in order[fold::FOLDS]):
+            scores = (weights[song.meters] * song.evidence).sum(axis=1)
+            best = int(scores.argmax())
+            right.append(song.is_right[best])
+            right_meter.append(METERS[song.meters[best]].name == song.true_meter)
+            if song.is_right.any():
+                losses.append(np.logaddexp.reduce(scores) - np.logaddexp.reduce(scores[song.is_right]))
+    possible = np.mean([song.is_right.any() for song in songs])
+    print(
+        f"{len(songs)} songs: {possible:.3f} have a right reading, {np.mean(right):.3f} are read rightly, "
+        f"{np.mean(right_meter):.3f} in the right meter; mean loss {np.mean(losses):.3f}"
+    )
+
+
 def fit_meter(songs: list[Song]) -> Values:
     """Conditional logit: weights that all meters share, and each meter's own, penalised more."""
+    songs = [song for song in songs if song.is_right.any()]
     spread = np.concatenate([song.evidence for song in songs]).std(axis=0) + 0.05
     spread[0] = 1
     scaled = [song.evidence / spread for song in songs]
@@ -129,59 +166,6 @@ def fit_sections(songs: list[Song]) -> Values:
     model = LogisticRegression(C=SECTION_STRENGTH, max_iter=1000)
     model.fit(evidence / spread, np.concatenate([song.is_boundary for song in songs]))
     return np.append(model.coef_[0] / spread, model.intercept_)
-
-
-def _dev_songs() -> Iterator[tuple[Truth, dict[str, Sound]]]:
-    for number in numbers_of("dev"):
-        folder = song_folder(number)
-        stems = ("drums", "bass", "other", "vocals")
-        yield read_truth(folder), {stem: load_sound(folder / f"{stem}.wav") for stem in stems}
-
-
-def _extra_songs() -> Iterator[tuple[Truth, dict[str, Sound]]]:
-    for number in EXTRA:
-        outline = _outline(number)
-        score = compose(outline)
-        clip = Clip(score.timeline.end + 1.5, outline.bpm, outline.tonic, False, (0,), 0.5, outline.lead_in)
-        stems = {}
-        for place, (stem, part) in enumerate(
-            {"drums": drum_part, "bass": bass_part, "other": other_part}.items()
-        ):
-            session = Session(clip, np.random.default_rng([number, place]))
-            audio, _ = part.perform(score, session)
-            if audio.any():
-                audio = produce(audio, stem, session.rng)
-            stems[stem] = Sound(soxr.resample(audio.mean(axis=1), SAMPLE_RATE, ANALYSIS_RATE))
-        silence = Sound(np.zeros_like(stems["drums"].samples))
-        yield truth_of_score(score), {**stems, "vocals": silence}
-
-
-def _outline(number: int) -> Outline:
-    rng = np.random.default_rng([77, number])
-    chosen = TRUE_METERS[str(rng.choice(["4/4"] * 8 + ["3/4"] * 3 + ["6/8"] * 3 + ["2/4"] * 2))]
-    low, high = chosen.tempi
-    bpm = float(low * (high / low) ** rng.random())
-    bars = _section_bars(chosen, bpm)
-    parts = int(np.clip(round(TARGET_SECONDS / (bars * chosen.beats * 60 / bpm)), 3, 6))
-    return Outline(
-        number=number,
-        meter=chosen,
-        bpm=bpm,
-        drift=str(rng.choice(["steady"] * 5 + ["rising", "falling", "wavering"])),
-        swing=float(rng.choice([1.0] * 5 + [1.5, 1.7, 2.0])) if chosen.eighths == 2 and bpm < 180 else 1.0,
-        tonic=int(rng.integers(12)),
-        mode=str(rng.choice(["major", "minor"])),
-        modulation=int(rng.choice([0] * 8 + [1, 2])),
-        a4=440.0,
-        drums=str(rng.choice(["plain"] * 6 + ["syncopated"] * 3 + ["sparse"] * 2 + ["none"])),
-        harmony=str(rng.choice(["triads"] * 3 + ["sevenths"] * 2 + ["suspended"])),
-        inversions=bool(rng.random() < 0.3),
-        has_vocals=False,
-        form=str(rng.choice(FORMS[parts])),
-        section_bars=bars,
-        lead_in=float(rng.choice([0.1, 0.3, 0.5, 0.8, 1.5, 3.0])),
-        fade="none",
-    )
 
 
 if __name__ == "__main__":

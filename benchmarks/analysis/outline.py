@@ -11,6 +11,9 @@ SONGS = 64
 SHORT_SONGS = (100, 101, 102)
 """Two sections each, for tests: plain 4/4, swing with a detuning, and a waltz that fades in."""
 
+FIRST_TRAINING_SONG = 200
+"""Even numbers from here on are more songs of the dev half's kind, to train on: no score uses them."""
+
 TARGET_SECONDS = 40.0
 SECTION_SECONDS = 9.0
 FORMS = {2: ["AB"], 3: ["ABA"], 4: ["AABA", "ABAB"], 5: ["IABAB", "ABABC"], 6: ["IABABO", "ABACAB"]}
@@ -69,12 +72,16 @@ def draw(number: int) -> Outline:
     """
     if number in SHORT_SONGS:
         return _short(number)
-    if not 0 <= number < SONGS:
-        raise ValueError(f"there is no song {number}: they are 0 to {SONGS - 1}, and {SHORT_SONGS}")
+    is_for_training = number >= FIRST_TRAINING_SONG and number % 2 == 0
+    if not (0 <= number < SONGS or is_for_training):
+        raise ValueError(
+            f"there is no song {number}: they are 0 to {SONGS - 1}, {SHORT_SONGS}, "
+            f"and the even ones from {FIRST_TRAINING_SONG} on"
+        )
     half, place = number % 2, number // 2
     rng = np.random.default_rng([15, number])
     meter = METERS[_deal(["4/4"] * 8 + ["3/4"] * 3 + ["6/8"] * 3 + ["2/4"] * 2, half, place, "meter")]
-    bpm = _bpm(meter, half, place)
+    bpm = _bpm(meter, half, place, within=float(rng.random()) if is_for_training else 0.5)
     simple = meter.eighths == 2
     swing = _deal([1.0] * 5 + [1.5, 1.7, 2.0], half, place, "swing") if simple and bpm < 180 else 1.0
     key = _deal(list(range(24)), half, place, "key")
@@ -126,12 +133,15 @@ def _short(number: int) -> Outline:
     )
 
 
-def _bpm(meter: Meter, half: int, place: int) -> float:
-    """A tempo from the meter's range, evenly spread over the half's songs on a logarithmic scale."""
+def _bpm(meter: Meter, half: int, place: int, *, within: float) -> float:
+    """A tempo from the meter's range, evenly spread over the half's songs on a logarithmic scale.
+
+    Each song has a slot of its own; `within` is the place in it, 0 to 1.
+    """
     slots = SONGS // 2
     slot = _deal(list(range(slots)), half, place, "tempo")
     low, high = meter.tempi
-    return float(np.round(low * (high / low) ** ((slot + 0.5) / slots), 2))
+    return float(np.round(low * (high / low) ** ((slot + within) / slots), 2))
 
 
 def _section_bars(meter: Meter, bpm: float) -> int:

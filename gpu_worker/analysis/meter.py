@@ -99,9 +99,13 @@ class Accents:
         rows = [maximum_filter1d(curve, 2 * tolerance + 1)[places] for curve in self.curves]
         return np.stack([row / (row.mean() or 1) for row in rows]).reshape(len(rows), -1, GRID)
 
-    def changes(self, beats: Frames) -> Values:
-        """How much bass and harmony change at each beat but the last; (2, beats - 1), 0 to 1."""
-        return np.stack([_changes(self.bass_chroma, beats), _changes(self.chroma, beats)])
+    def changes(self, beats: Frames, span: int) -> Values:
+        """How much bass and harmony change at each beat but the last; (2, beats - 1), 0 to 1.
+
+        What sounds for a span of beats before is compared with what sounds as long after: two beats hold more
+        of an arpeggio or a walking bass than one.
+        """
+        return np.stack([_changes(chroma, beats, span) for chroma in (self.bass_chroma, self.chroma)])
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,9 @@ class Reading:
 
 def readings(beats: Frames, accents: Accents) -> Iterator[Reading]:
     """Every meter and place of the bar lines on one pulse."""
-    grid, changes = accents.on_grid(beats), accents.changes(beats)
+    grid = accents.on_grid(beats)
+    changes = np.concatenate([accents.changes(beats, span) for span in (1, 2)])
+    doubling = {step: _doubling(grid[..., ::step]) for step in (HALF // 2, EARLY_THIRD)}
     seconds = float(np.median(np.diff(beats))) / FRAME_RATE
     for meter in METERS:
         for phase in range(meter.beats):
@@ -131,13 +137,17 @@ def readings(beats: Frames, accents: Accents) -> Iterator[Reading]:
                 continue
             used = slice(phase, phase + bars * meter.beats)
             by_bar = grid[:, used].reshape(len(grid), bars, meter.beats, GRID)
-            change = changes[:, used].reshape(len(changes), bars, meter.beats).mean(axis=1)
+            change = changes[:, used].reshape(len(changes), bars, meter.beats)
+            profile = by_bar.mean(axis=1)
             evidence: list[ArrayLike] = [
                 [1.0],
                 _durations(meter, seconds),
-                _division(meter, by_bar.mean(axis=(1, 2))),
-                _bar_lines(meter, by_bar[..., 0].mean(axis=1), change),
+                _division(meter, profile.mean(axis=1)),
+                _bar_lines(meter, profile[..., 0], change[:2].mean(axis=1)),
                 _repetition(meter, by_bar),
+                doubling[_step(meter)],
+                _alternation(meter, change[2:]),
+                _emptiest(profile[..., 0]),
             ]
             yield Reading(beats, meter, phase, np.concatenate([np.asarray(part) for part in evidence]))
 
@@ -160,15 +170,18 @@ def _weights() -> Values:
     return weights
 
 
-def _changes(chroma: Values, beats: Frames) -> Values:
-    """Cosine distance between the chroma of the beats before and after."""
+def _changes(chroma: Values, beats: Frames, span: int) -> Values:
+    """Cosine distance between the chroma of some beats before and as many after; 0 where either is silent."""
     total = np.concatenate([np.zeros((12, 1)), np.cumsum(chroma, axis=1)], axis=1)
-    spans = np.diff(total[:, np.minimum(beats, chroma.shape[1])], axis=1)
+    at_beats = total[:, np.minimum(beats, chroma.shape[1])]
+    spans = at_beats[:, span:] - at_beats[:, :-span]
     lengths = np.linalg.norm(spans, axis=0)
     spans = spans / np.where(lengths > 0, lengths, 1)
-    change = np.zeros(spans.shape[1])
-    sounding = (lengths[1:] > 0) & (lengths[:-1] > 0)
-    change[1:] = np.where(sounding, 1 - (spans[:, 1:] * spans[:, :-1]).sum(axis=0), 0)
+    change = np.zeros(len(beats) - 1)
+    sounding = (lengths[span:] > 0) & (lengths[:-span] > 0)
+    change[span : len(beats) - span] = np.where(
+        sounding, 1 - (spans[:, span:] * spans[:, :-span]).sum(axis=0), 0
+    )
     return change
 
 
@@ -224,10 +237,52 @@ def _bar_lines(meter: Meter, profile: Values, change: Values) -> Values:
 
 def _repetition(meter: Meter, grid: Values) -> list[float]:
     """Correlation of each bar with the next, and of the halves of four-beat bars."""
-    step = EARLY_THIRD if meter.is_compound else HALF // 2
-    bars = np.minimum(grid, STRONGEST)[..., ::step].transpose(1, 0, 2, 3)
+    bars = np.minimum(grid, STRONGEST)[..., :: _step(meter)].transpose(1, 0, 2, 3)
     halves = _correlation(bars[:, :, :2], bars[:, :, 2:]) if meter.beats == 4 else 0.0
     return [_correlation(bars[1:], bars[:-1]), halves]
+
+
+def _step(meter: Meter) -> int:
+    """Positions of the grid from one place that a meter's onsets fall on to the next."""
+    return EARLY_THIRD if meter.is_compound else HALF // 2
+
+
+def _doubling(grid: Values) -> Values:
+    """What each instrument, of (5, beats, places), repeats after four beats but not after two; (5,).
+
+    It is the share that four beats explain of what two beats leave unexplained, and tells the pattern of a
+    4/4 bar from that of a 2/4 bar, wherever their bar lines are.
+    """
+    strokes = np.minimum(grid, STRONGEST)
+    two, four = (np.array([_correlation(row[lag:], row[:-lag]) for row in strokes]) for lag in (2, 4))
+    shares: Values = (four - two) / (1.1 - two)
+    return shares
+
+
+def _alternation(meter: Meter, change: Values) -> Values:
+    """Whether harmony changes more at every other half bar of 4/4, or bar of 2/4; (2 + 2,).
+
+    `change` has shape (2, bars, beats), of bass and harmony. The bars of a true 2/4 are alike in this.
+    """
+    first = change[..., 0]
+    if meter.beats == 4:
+        halves = _contrast(first.mean(axis=1), change[..., 2].mean(axis=1))
+        return np.concatenate([halves, np.zeros(2)])
+    if meter.beats == 2 and not meter.is_compound:
+        bars = np.abs(_contrast(first[:, ::2].mean(axis=1), first[:, 1::2].mean(axis=1)))
+        return np.concatenate([np.zeros(2), bars])
+    return np.zeros(4)
+
+
+def _emptiest(profile: Values) -> Values:
+    """How far a bar's least marked beat falls short of the mean, by several instruments together; (3,).
+
+    `profile` has shape (5, beats). Kick and snare of a backbeat mark every beat between them, but every other
+    one at twice the tempo.
+    """
+    kick, snare, others, bass, chords = profile
+    together = np.stack([kick + snare, kick + snare + others, bass + chords])
+    return _contrast(together.min(axis=1), together.mean(axis=1))
 
 
 def _correlation(one: Values, other: Values) -> float:

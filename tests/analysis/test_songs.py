@@ -10,7 +10,7 @@ import soundfile as sf
 
 from benchmarks.analysis.arrangement import compose, truth_of_score
 from benchmarks.analysis.harmony import QUALITIES, Chord
-from benchmarks.analysis.outline import SHORT_SONGS, SONGS, draw
+from benchmarks.analysis.outline import FIRST_TRAINING_SONG, SHORT_SONGS, SONGS, draw
 from benchmarks.analysis.songs import STEMS, Truth, numbers_of, song_folder
 from benchmarks.analysis.timeline import Timeline
 from shared.keys import PITCH_CLASSES
@@ -36,6 +36,14 @@ def test_each_half_has_all_that_is_scored(half: str) -> None:
     assert sum(outline.swing > 1 for outline in outlines) >= 5
     assert sum(outline.modulation > 0 for outline in outlines) >= 5
     assert sum(not outline.has_vocals for outline in outlines) >= 3
+
+
+def test_songs_to_train_on_are_of_the_dev_half_alone() -> None:
+    outlines = [draw(number) for number in range(FIRST_TRAINING_SONG, FIRST_TRAINING_SONG + 64, 2)]
+    assert {outline.half for outline in outlines} == {"dev"}
+    assert not {outline.bpm for outline in outlines} & {draw(number).bpm for number in range(SONGS)}
+    with pytest.raises(ValueError, match="no song"):
+        draw(FIRST_TRAINING_SONG + 1)
 
 
 @pytest.mark.parametrize("number", [*range(SONGS), *SHORT_SONGS])

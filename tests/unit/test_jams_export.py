@@ -37,6 +37,7 @@ RESULT = SongAnalysis(
         StemType.BASS: MUSIC
         | {"notationData": {"notes": [NOTE | {"pitch": 37}]}, "activeRegions": [{"start": 0.5, "end": 8.0}]},
     },
+    parts={},
 )
 
 

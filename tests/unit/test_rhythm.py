@@ -6,7 +6,8 @@ import pytest
 
 from gpu_worker.analysis.drums import find_onsets
 from gpu_worker.analysis.features import Features
-from gpu_worker.analysis.rhythm import Rhythm, hear, track_rhythm
+from gpu_worker.analysis.meter import Accents, weigh
+from gpu_worker.analysis.rhythm import Rhythm, hear, read, track_rhythm
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 
 SECONDS = 24.0
@@ -73,19 +74,28 @@ class Band:
                 self.bass_notes.append((time, tone(36 + root, length * beats)))
                 self.chord_notes += [(time, tone(60 + root + step, length * beats)) for step in (0, 4, 7)]
 
+    def stems(self) -> dict[str, Sound]:
+        return {
+            "drums": placed(self.strokes),
+            "bass": placed(self.bass_notes),
+            "other": placed(self.chord_notes),
+        }
+
+    def accents(self) -> Accents:
+        return heard(**self.stems())
+
     def track(self) -> Rhythm:
-        rhythm = track(
-            drums=placed(self.strokes), bass=placed(self.bass_notes), other=placed(self.chord_notes)
-        )
+        rhythm = track(**self.stems())
         assert rhythm is not None
         return rhythm
 
 
+def heard(*, drums: Sound, bass: Sound, other: Sound) -> Accents:
+    return hear(drums=find_onsets(drums), bass=Features(bass), other=Features(other))
+
+
 def track(*, drums: Sound, bass: Sound, other: Sound) -> Rhythm | None:
-    return track_rhythm(
-        accents=hear(drums=find_onsets(drums), bass=Features(bass), other=Features(other)),
-        song=drums + bass + other,
-    )
+    return track_rhythm(accents=heard(drums=drums, bass=bass, other=other), song=drums + bass + other)
 
 
 def share_found(truth: np.ndarray, found: np.ndarray, tolerance: float = 0.07) -> float:
@@ -123,6 +133,30 @@ def test_six_eighths_are_two_beats_of_three():
     assert rhythm.bpm == pytest.approx(72, rel=0.01)
     assert rhythm.bars is not None
     assert rhythm.bars.time_signature == "6/8"
+
+
+@pytest.mark.parametrize("beats", [2, 4])
+def test_harmony_tells_a_bar_of_two_beats_from_one_of_four(beats: int):
+    """Kick and snare alternate in both."""
+    band = Band(96, beats=beats)
+    rhythm = band.track()
+    assert rhythm.bpm == pytest.approx(96, rel=0.01)
+    assert rhythm.bars is not None
+    assert rhythm.bars.time_signature == f"{beats}/4"
+    assert share_found(band.downbeats, rhythm.downbeats) > 0.9
+
+
+def test_a_drum_pattern_of_four_beats_speaks_for_bars_of_four():
+    """The chords change with every other beat in both; what differs is when the pattern comes round."""
+    shares = {}
+    for every in (2, 4):
+        band = Band(96, beats=2)
+        for beat, following in zip(band.beats[1::every], band.beats[2::every], strict=False):
+            band.strokes.append(((beat + following) / 2, kick()))
+        candidates = read(band.accents())
+        weights = zip(candidates, weigh(candidates), strict=True)
+        shares[every] = sum(weight for reading, weight in weights if reading.meter.name == "4/4")
+    assert shares[4] > 10 * shares[2]
 
 
 def test_the_tempo_may_drift():
