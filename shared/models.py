@@ -33,7 +33,7 @@ from shared.fields import (
     Tuning,
 )
 
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 """Raised whenever the analysis gives other results for the same bytes."""
 
 BEAT_TRACKER = (

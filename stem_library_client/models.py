@@ -456,7 +456,7 @@ class StemWrite(Model):
     """
     Name and weights digest, as in `htdemucs@955717e8`
     """
-    analysis_version: int = 2
+    analysis_version: int = 3
     analysis_status: StemAnalysisStatus = StemAnalysisStatus.COMPLETED
     analysis_error: str | None = None
     analysed_at: AwareDatetime | None = None

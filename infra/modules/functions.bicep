@@ -81,6 +81,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       AzureWebJobsDisableHomepage: 'true'
       APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'Authorization=AAD;ClientId=${identity.clientId}'
+      // The host gives each call's trace to the app, whose spans lie within it.
+      PYTHON_ENABLE_OPENTELEMETRY: 'true'
       AUDIO_STORAGE__blobServiceUri: audioBlobEndpoint
       // The blob trigger keeps what it could not deliver in a queue beside the blobs.
       AUDIO_STORAGE__queueServiceUri: audioQueueEndpoint

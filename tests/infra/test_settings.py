@@ -33,6 +33,7 @@ OF_THE_HOST = {
     "AUDIO_STORAGE__queueServiceUri": "the blob trigger",
     "SERVICEBUS__clientId": "the trigger of dead letters",
     "SERVICEBUS__credential": "the trigger of dead letters",
+    "PYTHON_ENABLE_OPENTELEMETRY": "the Functions host's Python worker",
     "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "App Service Authentication",
 }
 """Who reads what the settings classes do not."""
