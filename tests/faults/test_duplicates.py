@@ -11,6 +11,7 @@ import httpx
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from gpu_worker.channel import Ready
 from gpu_worker.lease import Lease
 from gpu_worker.main import Worker
 from gpu_worker.settings import WorkerSettings
@@ -50,7 +51,7 @@ def work_until_empty(product: Product, worker_id: str) -> list[tuple[str, int]]:
         WORKER_MODE="drain",
     )
     worker, analyses = Worker(settings), Analyses(product, worker_id)
-    ready = SimpleNamespace(model_label="none", device="none")
+    ready = Ready("none", None, "none", "none")
     worker._engine = SimpleNamespace(start=bool, wait_ready=lambda should_stop: ready, stop=bool)  # type: ignore[assignment]
     worker._pipeline = analyses  # type: ignore[assignment]
     worker.run()

@@ -124,7 +124,7 @@ class Separates:
     """Stands where the model is: silence, at once."""
 
     def wait_ready(self, should_stop: Callable[[], bool]) -> Ready:
-        return Ready("none", None, "cpu")
+        return Ready("none", None, "pulse readings", "cpu")
 
     def process(
         self, task: SongTask, *, on_answer: Callable[[Answer], None], should_stop: Callable[[], bool]
