@@ -96,7 +96,8 @@ def test_the_contained_worker_writes_to_its_tmp_alone(product: Product, upload: 
     compiled = tmp.parent / "compiled"
     deployed.write_compiled(compiled)
     image = deployed.image_environment(tmp)
-    environment = {**image, "COMPILED_FUNCTIONS": str(compiled), "STEM_MODEL": "preview"}
+    environment = {**image, "COMPILED_FUNCTIONS": str(compiled)}
+    environment |= {"STEM_MODEL": "preview", "BEAT_MODEL": "final0"}  # what the build would have chosen
     del environment["NUMBA_CPU_NAME"]  # set-up has compiled for this machine
     for name in ("API_BASE_URL", "AUDIO_STORAGE", "SERVICEBUS"):
         environment[name] = product.settings[name]

@@ -59,7 +59,7 @@ REFUSABLE = On(codes=(0, 1))
 """The job or the song may be in no state for it."""
 
 RULES: list[tuple[str, On | DryRun | By | Cannot]] = [
-    (r"make run", DryRun("python -m local --data")),
+    (r"(\w+=\S+ )?make run", DryRun("python -m local --data")),
     (r"make test", DryRun("python -m pytest")),
     (r"make setup", DryRun("")),
     (r"export \w+=\$\(azd? .*", AZURE),
@@ -151,7 +151,7 @@ def test_what_can_run_here_runs(bash: Callable[[str], subprocess.CompletedProces
 def test_what_make_starts_is_there(command: str):
     rule = rule_of(command)
     assert isinstance(rule, DryRun)
-    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(["env", *command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert rule.recipe in done.stdout
 
