@@ -37,16 +37,16 @@ class Prices:
 class Habits:
     """What a song takes. A song is four minutes long."""
 
-    worker_seconds: float = 60.0
-    """On a T4, with separation and analysis; docs/scaling.md has what was measured."""
+    worker_seconds: float = 48.0
+    """On a T4, with separation and analysis: the estimate of docs/scaling.md."""
     start_seconds: float = 90.0
     """Of a worker that starts, from its image to a loaded model."""
     vcpus: int = 8
     memory_gib: int = 56
     song_gb: float = 0.010
     stems_gb: float = 0.170
-    blobs: int = 15
-    request_units: float = 2_000
+    blobs: int = 17
+    request_units: float = 1_020
     records_gb: float = 0.00003
     function_gb_seconds: float = 120
     """The app's calls, 2 GB each, and those of people who look at the song."""

@@ -36,10 +36,10 @@ from gpu_worker.analysis.onsets import FRAME_RATE
 from gpu_worker.analysis.rhythm import hear, read
 from gpu_worker.analysis.sound import load_sound
 
-TRAINING = range(FIRST_TRAINING_SONG, FIRST_TRAINING_SONG + 314, 2)
+TRAINING = range(FIRST_TRAINING_SONG, FIRST_TRAINING_SONG + 800, 2)
 FOLDS = 6
-SHARED_PENALTY, OWN_PENALTY = 0.1, 1.0
-"""Chosen by cross-validation among 0.03 to 1 and 0.3 to 10."""
+SHARED_PENALTY, OWN_PENALTY = 0.3, 3.0
+"""Chosen by cross-validation among 0.03 to 3 and 0.3 to 30."""
 
 SECTION_STRENGTH = 0.1
 GOOD = 0.85
