@@ -1,8 +1,8 @@
 """Songs with known truth: `python -m benchmarks.analysis.songs 0 2` renders some and prints where they lie.
 
 Songs 0 to 63 last some 40 s each. Those of even number (the dev half) may be looked at and tuned on, those of
-odd number (the test half) are for the scores alone. Even numbers from 200 on are more of the dev half's kind, to
-fit to. `SHORT_SONGS` are three of some 17 s for tests.
+odd number (the test half) are for the scores alone. Even numbers from 200 on are more of the dev half's kind,
+to fit to. `SHORT_SONGS` are three of some 17 s for tests.
 
 A song's folder, `/tmp/analysis-songs/{digest}`, is made once for each state of this generator. It holds
 drums.wav, bass.wav, vocals.wav, other.wav and their sum mix.wav (44.1 kHz, stereo, 16 bit), and truth.json:
