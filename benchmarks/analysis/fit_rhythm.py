@@ -4,14 +4,14 @@ The songs are the dev half and more of its kind (`outline.FIRST_TRAINING_SONG`),
 scikit-learn. Prints what cross-validation over songs says of the meter, and writes
 gpu_worker/analysis/{meter,sections}.npy.
 
-Run so, from end to end, it made the meter's weights that are stored, and printed of six-fold cross-validation:
-"482 songs: 0.994 have a right reading, 0.861 are read rightly, 0.888 in the right meter; mean loss 0.328; 0.769
-of the drums alone, 0.792 of the clicks". Fitted to 432 songs, without drums alone and clicks, it was 0.856 and
-0.889 of the songs, but 0.587 of the drums alone and 0.583 of the clicks. Fitted to the first 189 songs it read
-0.802 of the next 243 rightly.
+Run so, from end to end, it made the meter's weights that are stored, and printed of six-fold
+cross-validation: "482 songs: 0.994 have a right reading, 0.861 are read rightly, 0.888 in the right
+meter; mean loss 0.328; 0.769 of the drums alone, 0.792 of the clicks". Fitted to 432 songs, without
+drums alone and clicks, it was 0.856 and 0.889 of the songs, but 0.587 of the drums alone and 0.583 of
+the clicks. Fitted to the first 189 songs it read 0.802 of the next 243 rightly.
 
-The stored weights of the sections are of a run over the first 189 songs: those of all score the same (boundaries
-0.80 on the test half), but miss the short sections of tests/unit/test_drums.py.
+The stored weights of the sections are of a run over the first 189 songs: those of all score the same
+(boundaries 0.80 on the test half), but miss the short sections of tests/unit/test_drums.py.
 """
 
 import argparse
