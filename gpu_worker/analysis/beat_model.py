@@ -116,7 +116,7 @@ def load_beat_model(name: str, *, repo: Path | None = None, device: str = "cpu")
     if not name:
         logger.info("BEAT_MODEL is empty: beats by our own pulse readings")
         return None
-    path = (repo or cache_folder()) / f"beat_this-{name}.ckpt"
+    path = weights_file(name, repo or cache_folder())
     if not path.is_file():
         if repo:
             raise ModelUnavailableError(
@@ -147,7 +147,7 @@ def fetch(name: str) -> Path:
         raise ModelUnavailableError(
             f"{name} is not among the weights that can be fetched: {', '.join(PUBLISHED)}."
         )
-    path = cache_folder() / f"beat_this-{name}.ckpt"
+    path = weights_file(name, cache_folder())
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -162,6 +162,11 @@ def fetch(name: str) -> Path:
 def cache_folder() -> Path:
     """Where PyTorch keeps weights, below TORCH_HOME."""
     return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def weights_file(name: str, folder: Path) -> Path:
+    """Where weights lie in a folder, by the authors' name of the file."""
+    return folder / f"beat_this-{name}.ckpt"
 
 
 def frame_count(samples: Samples) -> int:

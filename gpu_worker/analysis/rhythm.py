@@ -114,20 +114,15 @@ def track_rhythm(*, accents: Accents, song: Sound) -> Rhythm | None:
         tempo for tempo in tempi if abs(tempo.bpm * best.period / (60 * FRAME_RATE) - 1) <= SAME_TEMPO
     )
     rivals = [tempo for tempo in tempi if tempo is not chosen]
-    sounding = _sounding(best.beats, song)
-    beats = best.beats[sounding] / FRAME_RATE
-    if len(beats) < MIN_BEATS:
-        return None
-    curve = _tempo_curve(beats)
-    varies = np.ptp(np.percentile(curve, [10, 90])) > VARYING * np.median(curve)
-    return Rhythm(
-        bpm=float(np.median(curve)),
+    return _rhythm(
+        frames=best.beats,
+        beats=best.beats / FRAME_RATE,
+        bars=_bars(best, candidates, weights),
+        is_compound=best.meter.is_compound,
         confidence=chosen.weight * _steadiness(accents, best.period),
         alternative=max(rivals, key=lambda tempo: tempo.weight, default=None),
-        beats=beats,
-        bars=_bars(best, candidates, weights, sounding),
-        tempo_curve=curve if varies else None,
-        swing=None if best.meter.is_compound else _swing(accents.strength, best.beats[sounding]),
+        accents=accents,
+        song=song,
     )
 
 
@@ -197,9 +192,7 @@ def _tempi(candidates: list[Reading], weights: NDArray[np.float64]) -> list[Temp
     return [Tempo(bpm, weight) for bpm, weight in sums.items()]
 
 
-def _bars(
-    best: Reading, candidates: list[Reading], weights: NDArray[np.float64], sounding: slice
-) -> Bars | None:
+def _bars(best: Reading, candidates: list[Reading], weights: NDArray[np.float64]) -> Bars | None:
     """The bars of the best reading, weighed against the others on the same beats."""
     rivals = sum(
         weight for reading, weight in zip(candidates, weights, strict=True) if reading.beats is best.beats
@@ -208,7 +201,7 @@ def _bars(
     if confidence < SURE_OF_BARS:
         return None
     positions = (np.arange(len(best.beats)) - best.first_downbeat) % best.meter.beats + 1
-    return Bars(best.meter.name, positions[sounding], confidence)
+    return Bars(best.meter.name, positions, confidence)
 
 
 def _sounding(beats: Frames, song: Sound) -> slice:
@@ -279,22 +272,43 @@ def rhythm_on(
     weight : float
         How sure the beats are, 0 to 1; as a tempo's weight among the readings of a pulse.
     """
-    frames = frames_of(beats, accents)
+    rhythm = _rhythm(
+        frames=frames_of(beats, accents),
+        beats=beats,
+        bars=bars,
+        is_compound=bars is not None and bars.time_signature == "6/8",
+        confidence=weight,
+        alternative=None,
+        accents=accents,
+        song=song,
+    )
+    return rhythm and replace(rhythm, confidence=weight * _steadiness(accents, 60 * FRAME_RATE / rhythm.bpm))
+
+
+def _rhythm(
+    *,
+    frames: Frames,
+    beats: Times,
+    bars: Bars | None,
+    is_compound: bool,
+    confidence: float,
+    alternative: Tempo | None,
+    accents: Accents,
+    song: Sound,
+) -> Rhythm | None:
+    """Build a rhythm on the beats, in frames and in seconds, that sound; None if they are too few."""
     sounding = _sounding(frames, song)
     beats, frames = beats[sounding], frames[sounding]
     if len(beats) < MIN_BEATS:
         return None
-    if bars is not None:
-        bars = replace(bars, positions=bars.positions[sounding])
     curve = _tempo_curve(beats)
     varies = np.ptp(np.percentile(curve, [10, 90])) > VARYING * np.median(curve)
-    is_compound = bars is not None and bars.time_signature == "6/8"
     return Rhythm(
         bpm=float(np.median(curve)),
-        confidence=weight * _steadiness(accents, 60 * FRAME_RATE / float(np.median(curve))),
-        alternative=None,
+        confidence=confidence,
+        alternative=alternative,
         beats=beats,
-        bars=bars,
+        bars=bars and replace(bars, positions=bars.positions[sounding]),
         tempo_curve=curve if varies else None,
         swing=None if is_compound else _swing(accents.strength, frames),
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve, onset_times
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
-from gpu_worker.analysis.spectra import magnitudes
+from gpu_worker.analysis.spectra import Magnitudes, magnitudes
 from gpu_worker.notation.notes import Note, velocities
 from gpu_worker.notation.pitch import PitchTrack, steady_share
 
@@ -47,7 +47,6 @@ QUIET_DB = 40.0
 """Below the part's loudest moment: not played."""
 
 Values = NDArray[np.float64]
-Magnitudes = NDArray[np.float32]
 
 
 def transcribe_bass(

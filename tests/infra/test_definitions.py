@@ -4,8 +4,6 @@ import json
 import re
 from datetime import timedelta
 
-import pytest
-
 from gpu_worker.main import LONGEST_JOB_SECONDS
 from shared.ids import DERIVED_FOLDERS, parse_upload_name, stem_blob_name
 from shared.settings import AppSettings
@@ -141,7 +139,6 @@ def test_alerts_watch_what_the_issue_names():
     }
 
 
-@pytest.mark.skipif(not INSTRUMENTS.exists(), reason="the metrics are not in this tree yet")
 def test_alerts_ask_for_metrics_that_there_are():
     metrics = {
         name
