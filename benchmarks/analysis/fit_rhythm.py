@@ -26,11 +26,12 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.analysis.outline import FIRST_TRAINING_SONG
 from benchmarks.analysis.songs import STEMS, Truth, numbers_of, read_truth, song_folder
 from gpu_worker.analysis import meter, sections
+from gpu_worker.analysis.accents import hear
 from gpu_worker.analysis.drums import find_onsets
 from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.meter import METERS
 from gpu_worker.analysis.onsets import FRAME_RATE
-from gpu_worker.analysis.rhythm import hear, read
+from gpu_worker.analysis.rhythm import read
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
 
 TRAINING = range(FIRST_TRAINING_SONG, FIRST_TRAINING_SONG + 900, 2)

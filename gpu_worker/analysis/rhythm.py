@@ -7,13 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
-from gpu_worker.analysis.drums import DRUMS, DrumOnsets
-from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.meter import Accents, Reading, readings, weigh
 from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve
 from gpu_worker.analysis.pulse import Frames, candidate_periods, pulses
-from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
-from gpu_worker.analysis.spectra import magnitudes
+from gpu_worker.analysis.sound import Sound
 
 MIN_BEATS = 8
 ONSET_FRAMES, CLEAR_ONSET = 3, 0.25
@@ -39,14 +36,6 @@ SECOND_EIGHTH = 0.42, 0.71
 
 SWING_STRENGTH = 0.12
 """Of the mean onset strength there, as a share of that on the beat."""
-
-CHROMA_WINDOW = 4096
-CHROMA_HOPS = 4
-LOUD = 98
-"""Percentile of a curve that is called 1."""
-
-LEAST_STRENGTH = 0.5
-"""Onset strength that counts as loud at least: beating tones reach a third of it."""
 
 Times = NDArray[np.float64]
 
@@ -126,23 +115,6 @@ def track_rhythm(*, accents: Accents, song: Sound) -> Rhythm | None:
     )
 
 
-def hear(*, drums: DrumOnsets, bass: Features, other: Features) -> Accents:
-    """Measure what marks beats and bars."""
-    frames = 1 + len(other.sound.samples) // HOP
-    likelihoods = dict(zip(DRUMS, drums.likelihoods.T, strict=True))
-    kick, snare = likelihoods.pop("kick"), likelihoods.pop("snare")
-    others = np.max([*likelihoods.values(), drums.unknown], axis=0)
-    return Accents(
-        kick=_curve(drums.frames, kick, frames),
-        snare=_curve(drums.frames, snare, frames),
-        others=_curve(drums.frames, others, frames),
-        bass=_scaled(bass.onsets),
-        chords=_scaled(other.onsets),
-        bass_chroma=_chroma(bass.sound),
-        chroma=_chroma(other.sound),
-    )
-
-
 def read(accents: Accents) -> list[Reading]:
     """All readings of all pulses that are steady enough and have enough beats with an onset."""
     drums, strength = accents.drums, accents.strength
@@ -157,29 +129,6 @@ def read(accents: Accents) -> list[Reading]:
         if (near[beats] > CLEAR_ONSET).sum() >= MIN_BEATS
         for reading in readings(beats, accents)
     ]
-
-
-def _curve(onsets: Frames, strengths: Curve, frames: int) -> Curve:
-    """Strengths over time; an onset counts in the neighbouring frames, too."""
-    curve = np.zeros(frames, np.float32)
-    curve[onsets] = strengths
-    return np.convolve(curve, np.array([0.5, 1, 0.5], np.float32), "same")
-
-
-def _scaled(curve: Curve) -> Curve:
-    scaled: Curve = curve / max(float(np.percentile(curve, LOUD)), LEAST_STRENGTH)
-    return scaled
-
-
-def _chroma(sound: Sound) -> NDArray[np.float64]:
-    """Pitch classes over time, (12, frames); coarse, but enough to tell whether the harmony changes."""
-    frames = 1 + len(sound.samples) // HOP
-    if sound.is_silent:
-        return np.zeros((12, frames))
-    filters = librosa.filters.chroma(sr=ANALYSIS_RATE, n_fft=CHROMA_WINDOW, octwidth=None)
-    spectra = magnitudes(sound, window=CHROMA_WINDOW, hop=CHROMA_HOPS * HOP)
-    classes = np.hstack([filters @ spectrum for spectrum in spectra]).astype(np.float64)
-    return np.repeat(classes, CHROMA_HOPS, axis=1)[:, :frames]
 
 
 def _tempi(candidates: list[Reading], weights: NDArray[np.float64]) -> list[Tempo]:

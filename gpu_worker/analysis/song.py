@@ -10,12 +10,13 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from gpu_worker.analysis import wire
+from gpu_worker.analysis.accents import hear
 from gpu_worker.analysis.drums import DrumOnsets, find_onsets, transcribe_drums
 from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.harmony import Harmony, analyse_harmony
 from gpu_worker.analysis.meter import Accents
 from gpu_worker.analysis.metrics import measure, measure_leakage
-from gpu_worker.analysis.rhythm import Rhythm, hear, track_rhythm
+from gpu_worker.analysis.rhythm import Rhythm, track_rhythm
 from gpu_worker.analysis.sections import find_sections
 from gpu_worker.analysis.similarity import similarity_vector
 from gpu_worker.analysis.sound import Sound, load_sound

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from gpu_worker.analysis.accents import hear
 from gpu_worker.analysis.drums import DrumStroke, find_onsets, transcribe_drums
 from gpu_worker.analysis.features import Features
-from gpu_worker.analysis.rhythm import hear
 from gpu_worker.analysis.sections import Section, find_sections
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 from tests.unit.test_rhythm import NOTHING_REGULAR, hat, kick, placed, snare, tone

@@ -4,10 +4,11 @@ import librosa
 import numpy as np
 import pytest
 
+from gpu_worker.analysis.accents import hear
 from gpu_worker.analysis.drums import find_onsets
 from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.meter import Accents, weigh
-from gpu_worker.analysis.rhythm import Rhythm, hear, read, track_rhythm
+from gpu_worker.analysis.rhythm import Rhythm, read, track_rhythm
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 
 SECONDS = 24.0
