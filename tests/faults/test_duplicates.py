@@ -52,7 +52,9 @@ def work_until_empty(product: Product, worker_id: str) -> list[tuple[str, int]]:
     )
     worker, analyses = Worker(settings), Analyses(product, worker_id)
     ready = Ready("none", None, "none", "none")
-    worker._engine = SimpleNamespace(start=bool, wait_ready=lambda should_stop: ready, stop=bool)  # type: ignore[assignment]
+    worker._engine = SimpleNamespace(  # type: ignore[assignment]
+        start=bool, wait_ready=lambda should_stop: ready, stop=bool, has_gpu=False
+    )
     worker._pipeline = analyses  # type: ignore[assignment]
     worker.run()
     return analyses.done

@@ -26,6 +26,7 @@ from tests.faults.product import Product
 from tests.faults.workers import (
     blobs_of,
     check_four_stems,
+    held_up,
     job_of,
     receive_by_hand,
     upload_name_of,
@@ -85,12 +86,12 @@ def test_sigterm_gives_message_and_attempt_back_and_leaves_nothing(
 def test_a_cancel_frees_the_worker_and_a_retry_completes(product: Product, tmp_path: Path, step: str):
     worker = product.start_worker()
     audio_file_id = upload_noise(product, tmp_path, LONG)
-    wait_for_job(product, audio_file_id, status="Running")
-    following = upload_noise(product, tmp_path, SHORT)
-    waiting = wait_for_job(product, following, status="Pending")
     job = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
-    cancelled = httpx.post(f"{product.api}/api/jobs/{job['id']}/cancel").json()
-    assert cancelled["status"] == "Cancelled"
+    with held_up(worker):
+        following = upload_noise(product, tmp_path, SHORT)
+        waiting = wait_for_job(product, following, status="Pending")
+        cancelled = httpx.post(f"{product.api}/api/jobs/{job['id']}/cancel").json()
+        assert cancelled["status"] == "Cancelled"
     taken = wait_for_job(product, following, patience=FREE_WITHIN, status="Running")
     assert (taken["id"], taken["workerId"]) == (waiting["id"], job["workerId"])
     wait_for_job(product, following, status="Completed")

@@ -17,6 +17,7 @@ from tests.faults.workers import (
     QUEUE,
     blobs_of,
     check_four_stems,
+    held_up,
     is_queue_empty,
     receive_by_hand,
     upload_name_of,
@@ -25,9 +26,10 @@ from tests.faults.workers import (
     wait_for_separation,
 )
 
-LONG = 60.0
-MIDDLING = 30.0
+LONG = 30.0
 SHORT = 5.0
+STALE_AFTER = 9.0
+"""Seconds, where a sweep is to find a job; one comes every 5 s."""
 LEASE = float(SETTINGS["LEASE_SECONDS"])
 COPIES = 20
 KEPT = {"COMPLETED_JOB_TTL_SECONDS": "600"}
@@ -66,7 +68,6 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
     first = product.start_worker()
     audio_file_id = upload_noise(product, tmp_path, LONG)
     job = wait_for_separation(product, audio_file_id)
-    second = product.start_worker()
     message = AnalysisMessage(
         job_id=job["id"],
         audio_file_id=audio_file_id,
@@ -74,13 +75,14 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
         attempt=1,
         analysis_version=job["analysisVersion"],
     )
-    send_copies(product, message, COPIES)
-    wait_for(lambda: any("not for this worker" in line for line in second.tail), "a refused claim")
-    wait_longer_than(LEASE)
-    held = wait_for_job(product, audio_file_id, status="Running")
-    assert (held["attempt"], held["retries"], held["workerId"]) == (1, 0, job["workerId"])
-
-    first.kill()
+    with held_up(first):
+        second = product.start_worker()
+        send_copies(product, message, COPIES)
+        wait_for(lambda: any("not for this worker" in line for line in second.tail), "a refused claim")
+        wait_longer_than(LEASE)
+        held = wait_for_job(product, audio_file_id, status="Running")
+        assert (held["attempt"], held["retries"], held["workerId"]) == (1, 0, job["workerId"])
+        first.kill()
     taken = wait_for_job(product, audio_file_id, attempt=2, patience=TAKE_OVER_SECONDS)
     assert (taken["retries"], taken["workerId"] != job["workerId"]) == (1, True)
     done = wait_for_job(product, audio_file_id, status="Completed")
@@ -93,7 +95,7 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
 def test_a_zombie_changes_nothing_and_serves_on(product: Product, tmp_path: Path, step: str):
     kill_workers(product)
     zombie = product.start_worker()
-    audio_file_id = upload_noise(product, tmp_path, MIDDLING)
+    audio_file_id = upload_noise(product, tmp_path, LONG)
     frozen = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
     os.killpg(zombie.pid, signal.SIGSTOP)
     heir = product.start_worker()
@@ -119,7 +121,7 @@ def test_a_zombie_changes_nothing_and_serves_on(product: Product, tmp_path: Path
 def forgetful(tmp_path: Path) -> Iterator[Product]:
     """A product that takes a job for stale after 9 s without a heartbeat."""
     (tmp_path / "product").mkdir()
-    with Product(tmp_path / "product", HEARTBEAT_TIMEOUT_MINUTES="0.15", **KEPT) as product:
+    with Product(tmp_path / "product", HEARTBEAT_TIMEOUT_MINUTES=str(STALE_AFTER / 60), **KEPT) as product:
         yield product
 
 
@@ -133,7 +135,10 @@ def test_without_its_message_a_lost_job_comes_back_by_the_sweep(forgetful: Produ
     rescued = wait_for_job(forgetful, audio_file_id, status="Retrying")
     assert (rescued["attempt"], rescued["retries"]) == (1, 1)
     assert rescued["errorMessage"] == "No heartbeat for 0.15 minutes."
-    forgetful.start_worker()
+    heir = forgetful.start_worker()
+    wait_for_job(forgetful, audio_file_id, status="Running", attempt=2)
+    with held_up(heir):
+        wait_longer_than(STALE_AFTER + 5)
     done = wait_for_job(forgetful, audio_file_id, status="Completed")
     # It took longer than the timeout, and beat: so it was not stale again.
     assert (done["attempt"], done["retries"]) == (2, 1)

@@ -1,8 +1,11 @@
 """What the tests of workers share: songs long enough to be caught at work, and looks at the product."""
 
 import json
+import os
+import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import soundfile as sf
 from azure.servicebus import ServiceBusClient
 from azure.storage.blob import BlobServiceClient
 
+from local.process import Program
 from shared.models import StemType
 from tests.conftest import PATIENCE, stems_of, wait_for, wire
 from tests.faults.product import Product
@@ -48,6 +52,20 @@ def wait_for_job(
 
 def wait_for_separation(product: Product, audio_file_id: str) -> dict[str, Any]:
     return wait_for_job(product, audio_file_id, status="Running", currentStep="Separating")
+
+
+@contextmanager
+def held_up(worker: Program) -> Iterator[None]:
+    """Freeze the worker's model, so that no machine is too fast; the worker itself runs on."""
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for child in children:
+            with suppress(ProcessLookupError):  # its worker was killed, or has ended its model
+                os.kill(int(child), signal.SIGCONT)
 
 
 def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:

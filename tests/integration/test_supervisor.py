@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,8 +41,10 @@ def test_analyse_prints_the_table_and_writes_the_answer(tmp_path: Path, demo_son
     data, out = tmp_path / "data", tmp_path / "r.json"
     done = run("--data", str(data), "--song", str(demo_song), "--out", str(out), "--once")
     assert done.returncode == 0, done.stdout + done.stderr
-    for word in ("Separating", "Drums", "Bass", "Vocals", "Other", "BPM", "Preview model", "separate"):
+    for word in ("Drums", "Bass", "Vocals", "Other", "BPM", "Preview model", "separate"):
         assert word in done.stdout
+    progress = re.findall(r"^([A-Z][a-z ]+) (\d+) %$", done.stdout, re.MULTILINE)
+    assert (progress[0], progress[-1]) == (("Uploading", "0"), ("Done", "100"))
     assert len(json.loads(out.read_text())["value"]) == 4
     assert processes_of(data) == []
 
