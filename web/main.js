@@ -1,8 +1,9 @@
-/** Ties the page together. The address's fragment is the id of the song that is shown. */
+/** Ties the page together. The address's fragment is the id of the song that is shown, or a search of stems. */
 
 import { follow } from "./analysis.js";
 import { getJson } from "./api.js";
 import { element } from "./dom.js";
+import { showSearch } from "./search.js";
 import { songView } from "./song.js";
 import { forget, remember, remembered } from "./songs.js";
 import { upload } from "./upload.js";
@@ -40,11 +41,12 @@ async function take(files) {
   }
 }
 
-/** Shows the song that the address names: its progress first, where it is still at work. */
-async function showSong() {
+/** Shows what the address names: stems, or a song; its progress first, where it is still at work. */
+async function show() {
   following.abort();
   clear();
   listRemembered();
+  if (showSearch(location.hash)) return;
   const id = location.hash.slice(1);
   if (!id) return;
   following = new AbortController();
@@ -70,7 +72,7 @@ async function showStems(audio, signal) {
   const stems = await getJson(`/api/audio/${encodeURIComponent(audio.id)}/stems`, { signal });
   clear();
   find("song").replaceChildren(songView(audio, stems.value));
-  find("song-title").focus({ preventScroll: true });
+  find("song-title").focus();
 }
 
 /** Says why a song can't be shown, and drops it from the list. */
@@ -124,5 +126,5 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   });
 }
 document.addEventListener("drop", (event) => take(event.dataTransfer.files));
-window.addEventListener("hashchange", showSong);
-showSong();
+window.addEventListener("hashchange", show);
+show();

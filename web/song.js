@@ -1,8 +1,10 @@
 /** Shows an analysed song: what it shares with its stems, and a row for each stem. */
 
 import { element } from "./dom.js";
+import { searchAddress } from "./search.js";
+import { facts, stemRow } from "./stem.js";
 import { timeline } from "./timeline.js";
-import { decibels, measured, minutes, musical } from "./values.js";
+import { decibels, keyName, measured, minutes, tempo } from "./values.js";
 
 const PREVIEW = "preview@";
 const PREVIEW_NOTE =
@@ -16,7 +18,7 @@ const NO_STEM = { camelot: null, sections: null, chordProgression: null, unmeasu
 export function songView(audio, stems) {
   const { camelot, sections, chordProgression, unmeasured } = musicOf(stems);
   const title = audio.title ?? audio.name.replace(/\.[^.]+$/, "");
-  const rows = stems.map((stem) => stemRow(stem, title));
+  const rows = stems.map((stem) => rowOf(stem, title));
   const players = rows.map((row) => row.querySelector("audio"));
   return element(
     "article",
@@ -27,8 +29,8 @@ export function songView(audio, stems) {
       element("h2", { id: "song-title", tabindex: "-1" }, title),
       audio.artist ? element("p", {}, audio.artist) : null,
       facts(
-        ["Tempo", measured(audio.bpm, (bpm) => `${bpm.toFixed(1)} bpm`, unmeasured.bpm)],
-        ["Key", measured(audio.key, (key) => [musical(key), camelot].filter(Boolean).join(" · "), unmeasured.key)],
+        ["Tempo", measured(audio.bpm, tempo, unmeasured.bpm)],
+        ["Key", measured(audio.key, (key) => keyLink(key, camelot), unmeasured.key)],
         ["Time", measured(audio.timeSignature, String, unmeasured.timeSignature)],
         ["Tuning", measured(audio.tuning, (tuning) => `A4 ${tuning.toFixed(1)} Hz`, unmeasured.tuning)],
         ["Length", measured(audio.durationSeconds, minutes)],
@@ -52,35 +54,22 @@ function musicOf(stems) {
   };
 }
 
-function stemRow(stem, title) {
-  const download = `/api/stems/${encodeURIComponent(stem.id)}/download`;
-  const size = (stem.fileSizeBytes / 1e6).toFixed(1);
-  const label = `${stem.type} of ${title}`;
-  const player = element("audio", { controls: "", preload: "none", src: download, "aria-label": label });
-  player.addEventListener("error", () => {
-    player.replaceWith(element("p", { role: "alert" }, "This stem can't be loaded."));
+/** A key leads to what can be mixed with it. */
+function keyLink(key, camelot) {
+  const href = searchAddress({ key, compatible: true });
+  return element("a", { href, title: "Stems that mix well with it" }, keyName(key, camelot));
+}
+
+function rowOf(stem, title) {
+  const { rmsLevel, loudnessLufs, unmeasured } = stem;
+  return stemRow(stem, title, {
+    heading: element("h3", {}, stem.type),
+    measures: [
+      ["RMS", measured(rmsLevel, (level) => decibels(level, "dBFS"), unmeasured.rmsLevel)],
+      ["Loudness", measured(loudnessLufs, (level) => decibels(level, "LUFS"), unmeasured.loudnessLufs)],
+    ],
+    files: noteLinks(stem, title),
   });
-  return element(
-    "li",
-    { class: "stem", "data-type": stem.type },
-    element("h3", {}, stem.type),
-    player,
-    facts(
-      ["RMS", measured(stem.rmsLevel, (level) => decibels(level, "dBFS"), stem.unmeasured.rmsLevel)],
-      ["Loudness", measured(stem.loudnessLufs, (level) => decibels(level, "LUFS"), stem.unmeasured.loudnessLufs)],
-    ),
-    element(
-      "div",
-      { class: "files" },
-      element(
-        "a",
-        { class: "button quiet", href: download, "aria-label": `Download ${stem.type} as WAV, ${size} MB` },
-        element("span", {}, "WAV"),
-        element("small", {}, `${size} MB`),
-      ),
-      ...noteLinks(stem, title),
-    ),
-  );
 }
 
 /** Links to the files of a stem's notes; of those that there are not, why. */
@@ -109,9 +98,4 @@ function previewNotice() {
     element("strong", {}, "Preview model"),
     element("p", {}, PREVIEW_NOTE),
   );
-}
-
-function facts(...pairs) {
-  const rows = pairs.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value)));
-  return element("dl", { class: "facts" }, ...rows);
 }

@@ -17,6 +17,11 @@ export function minutes(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-export function musical(key) {
-  return key.replace("#", "♯");
+export function tempo(bpm) {
+  return `${bpm.toFixed(1)} bpm`;
+}
+
+/** A key with its place on the Camelot wheel, where that is known. */
+export function keyName(key, camelot) {
+  return [key.replace("#", "♯"), camelot].filter(Boolean).join(" · ");
 }

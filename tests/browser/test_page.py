@@ -1,8 +1,6 @@
 """The web page in a real browser, against the whole laptop cloud."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -10,16 +8,12 @@ import pytest
 import soundfile as sf
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.chromium import BROWSER, DRIVER, MISSING, chromium
+from stem_library_client import StemLibraryClient
+from tests.browser.page import ANALYSED, SOON, Page
 from tests.conftest import Cloud
 
-needs_chromium = pytest.mark.skipif(not (BROWSER and DRIVER), reason=MISSING)
-
-SOON = 30
-ANALYSED = 300
 WORKER_STEPS = ("Downloading", "Decoding", "Separating", "Analysing", "Saving")
 
 SHOW = """
@@ -28,68 +22,8 @@ import("/web/song.js")
   .then(({ songView }) => document.getElementById("song").replaceChildren(songView(audio, stems)))
   .then(() => done());
 """
-DROP = """
-const files = new DataTransfer();
-for (const [name, text] of arguments[0]) files.items.add(new File([text], name));
-document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
-"""
 
 
-class Page:
-    """What a user sees of the page and does on it."""
-
-    def __init__(self, browser: Chrome) -> None:
-        self.browser = browser
-
-    def find(self, selector: str) -> WebElement:
-        return self.browser.find_element(By.CSS_SELECTOR, selector)
-
-    def texts(self, selector: str) -> list[str]:
-        return [found.text for found in self.browser.find_elements(By.CSS_SELECTOR, selector)]
-
-    def value(self, element: WebElement, name: str) -> Any:
-        return self.browser.execute_script("return arguments[0][arguments[1]]", element, name)
-
-    def choose(self, file: Path) -> None:
-        self.find("#file").send_keys(str(file))
-
-    def drop(self, *files: tuple[str, str]) -> None:
-        self.browser.execute_script(DROP, files)
-
-    def wait_for(self, selector: str, seconds: float = SOON) -> WebElement:
-        """Wait until an element is there and visible."""
-
-        def visible(browser: Chrome) -> WebElement | Literal[False]:
-            found = browser.find_elements(By.CSS_SELECTOR, selector)
-            return next((element for element in found if element.is_displayed()), False)
-
-        return WebDriverWait(self.browser, seconds).until(visible, f"no {selector}")
-
-    def is_too_wide(self) -> bool:
-        root = "document.documentElement"
-        return bool(self.browser.execute_script(f"return {root}.scrollWidth > {root}.clientWidth"))
-
-    def policy_violations(self) -> list[str]:
-        lines = [entry["message"] for entry in self.browser.get_log("browser")]  # type: ignore[no-untyped-call]
-        return [line for line in lines if "Content Security Policy" in line or "CORS" in line]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chrome]:
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser: Chrome, cloud: Cloud) -> Page:
-    """The page as a browser that never saw it shows it."""
-    browser.get(f"{cloud.api}/web/icon.svg")
-    browser.execute_script("localStorage.clear()")
-    browser.get(cloud.api)
-    return Page(browser)
-
-
-@needs_chromium
 def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song: Path) -> None:
     page.choose(demo_song)
     page.wait_for(".stem", ANALYSED)
@@ -125,13 +59,8 @@ def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song
     assert page.value(player, "paused")
     assert page.find(".playhead").is_displayed()
 
-    page.browser.set_window_size(500, 800)
-    page.browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": 360, "height": 800, "deviceScaleFactor": 2, "mobile": True},
-    )
-    assert not page.is_too_wide()
-    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    with page.on_a_phone():
+        assert not page.is_too_wide()
 
     page.browser.get(page.browser.current_url.partition("#")[0])
     assert page.texts(".stem") == []
@@ -140,11 +69,11 @@ def test_a_song_is_uploaded_analysed_played_and_remembered(page: Page, demo_song
     page.wait_for(".stem")
     page.browser.refresh()
     page.wait_for(".stem")
-    assert page.policy_violations() == []
 
 
-@needs_chromium
-def test_the_workers_steps_are_shown_as_they_go(page: Page, tmp_path: Path) -> None:
+def test_the_workers_steps_are_shown_as_they_go(
+    page: Page, client: StemLibraryClient, tmp_path: Path
+) -> None:
     """By a song so long that a page which looks each second can't miss them."""
     song = tmp_path / "long.flac"
     sf.write(song, 0.1 * np.random.default_rng(1).standard_normal(200 * 22_050), 22_050)
@@ -155,9 +84,10 @@ def test_the_workers_steps_are_shown_as_they_go(page: Page, tmp_path: Path) -> N
         return page.find("#progress-step").text in WORKER_STEPS and 0 < value < 100
 
     WebDriverWait(page.browser, ANALYSED, poll_frequency=0.1).until(at_work, "no step of the worker")
+    # The tests to come need not wait for the rest of it.
+    client.delete_audio(page.browser.current_url.partition("#")[2])
 
 
-@needs_chromium
 def test_what_could_not_be_measured_is_a_dash_with_its_reason(page: Page) -> None:
     musical = ("bpm", "key", "timeSignature", "tuning", "sections", "chordProgression")
     audio = dict.fromkeys((*musical, "title", "artist")) | {"name": "noise.wav", "durationSeconds": 20}
@@ -177,7 +107,6 @@ def test_what_could_not_be_measured_is_a_dash_with_its_reason(page: Page) -> Non
     assert page.texts(".files a")[1:] == ["MIDI", "JSON"]
 
 
-@needs_chromium
 def test_a_file_that_is_no_audio_is_told_in_a_sentence_as_text(page: Page) -> None:
     name = "<img src=x onerror=document.title='run'>.mp3"
     page.drop((name, "these are words, no music"))
@@ -188,7 +117,6 @@ def test_a_file_that_is_no_audio_is_told_in_a_sentence_as_text(page: Page) -> No
     assert not page.find("#remembered").is_displayed()
 
 
-@needs_chromium
 def test_a_refused_upload_shows_the_problem_of_the_api(page: Page, tmp_path: Path) -> None:
     large = tmp_path / "large.wav"
     with large.open("wb") as file:
@@ -198,13 +126,11 @@ def test_a_refused_upload_shows_the_problem_of_the_api(page: Page, tmp_path: Pat
     assert page.find("#file").is_enabled()
 
 
-@needs_chromium
 def test_one_song_at_a_time(page: Page) -> None:
     page.drop(("a.mp3", "a"), ("b.mp3", "b"))
     assert page.wait_for("#alert").text == "One song at a time, please."
 
 
-@needs_chromium
 def test_a_song_that_is_gone_is_dropped_from_the_list(page: Page) -> None:
     page.browser.execute_script(
         "localStorage.setItem('stem-library.songs', JSON.stringify("
@@ -216,7 +142,6 @@ def test_a_song_that_is_gone_is_dropped_from_the_list(page: Page) -> None:
     assert not page.find("#remembered").is_displayed()
 
 
-@needs_chromium
 def test_the_file_button_is_reached_by_keyboard(page: Page) -> None:
     page.find("body").send_keys(Keys.TAB, Keys.TAB)
     focused = page.browser.switch_to.active_element
