@@ -36,7 +36,7 @@ param workerMode string = 'drain'
 @maxValue(50)
 param maxWorkers int = 2
 
-@description('The worker\'s image; azd sets it when it has built one. Empty before the first deployment.')
+@description('The worker\'s image; hooks/prepare.sh sets it to what was built last. Empty before the first deployment.')
 param workerImage string = ''
 
 @description('Separation model; the image must have its weights.')
@@ -55,7 +55,7 @@ param alertEmail string = ''
 @minValue(1)
 param monthlyBudget int = 200
 
-@description('Month in which the budget begins; leave it to its default.')
+@description('Month in which the budget begins: that of the first deployment, whose output azd gives to the next ones. It can\'t be changed.')
 param budgetMonth string = utcNow('yyyy-MM')
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
@@ -182,7 +182,6 @@ module roles 'modules/roles.bicep' = {
     workerPrincipalId: identities.outputs.worker.principalId
     scalerPrincipalId: identities.outputs.scaler.principalId
     deploymentPrincipalId: identities.outputs.deployment.principalId
-    workerIdentityName: identities.outputs.worker.name
     developerPrincipalId: principalId
     developerPrincipalType: principalType
     developerDataAccess: developerAccess
@@ -273,9 +272,12 @@ output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_TENANT_ID string = tenant().tenantId
 output AZURE_CONTAINER_REGISTRY_ENDPOINT string = registry.outputs.server
 output AZURE_FUNCTION_APP_NAME string = functions.outputs.name
+output AZURE_WORKER_NAME string = worker.outputs.name
+output AZURE_WORKER_KIND string = workerMode == 'drain' ? 'job' : 'app'
 output AZURE_DEPLOYMENT_CLIENT_ID string = identities.outputs.deployment.clientId
 output AUDIO_CONTAINER string = audioContainer
 output AUDIO_SYSTEM_TOPIC string = events.outputs.systemTopicName
+output BUDGET_MONTH string = budgetMonth
 output SIGN_IN_SERVICE_PRINCIPAL_ID string = signIn.outputs.servicePrincipalId
 output STEMS_API string = appOrigin
 output STEMS_SCOPE string = signIn.outputs.scope

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from azure.identity import DefaultAzureCredential
 
 NEEDED = (
-    "This deployment asks for sign-in: name its scope by --scope or STEMS_SCOPE (api://<client id>/.default),"
+    "This deployment asks for sign-in: name its scope by --scope or STEMS_SCOPE (<client id>/.default),"
     " or give a token by STEMS_TOKEN."
 )
 
@@ -24,7 +24,7 @@ class EntraSignIn:
     Parameters
     ----------
     scope : str or None
-        The API's, as in `api://<client id>/.default`.
+        The API's, as in `<client id>/.default`.
     """
 
     def __init__(self, scope: str | None) -> None:

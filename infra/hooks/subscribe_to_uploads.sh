@@ -4,7 +4,9 @@
 # key opens this one webhook; it stays in Event Grid, and is never printed.
 set -eu
 
-: "${AZURE_RESOURCE_GROUP:?}" "${AZURE_FUNCTION_APP_NAME:?}" "${AUDIO_SYSTEM_TOPIC:?}" "${AUDIO_CONTAINER:?}"
+: "${AZURE_SUBSCRIPTION_ID:?}" "${AZURE_RESOURCE_GROUP:?}" "${AZURE_FUNCTION_APP_NAME:?}"
+: "${AUDIO_SYSTEM_TOPIC:?}" "${AUDIO_CONTAINER:?}"
+export MSYS_NO_PATHCONV=1 # Git for Windows takes /stems/ for a path of its own
 PAUSE=${PAUSE:-10} # seconds between tries
 
 # Prints what a command prints as soon as that is something. The host may still be starting, and Event Grid's
@@ -30,7 +32,7 @@ wait_for() {
 
 subscribe() {
     az eventgrid system-topic event-subscription create \
-        --resource-group "$AZURE_RESOURCE_GROUP" \
+        --subscription "$AZURE_SUBSCRIPTION_ID" --resource-group "$AZURE_RESOURCE_GROUP" \
         --system-topic-name "$AUDIO_SYSTEM_TOPIC" \
         --name on-upload \
         --endpoint-type webhook \
@@ -43,7 +45,7 @@ subscribe() {
 }
 
 key=$(wait_for "The key of the app's blob webhook" az functionapp keys list \
-    --resource-group "$AZURE_RESOURCE_GROUP" --name "$AZURE_FUNCTION_APP_NAME" \
+    --subscription "$AZURE_SUBSCRIPTION_ID" --resource-group "$AZURE_RESOURCE_GROUP" --name "$AZURE_FUNCTION_APP_NAME" \
     --only-show-errors --query systemKeys.blobs_extension --output tsv)
 
 state=$(wait_for "Event Grid's subscription" subscribe)

@@ -2,7 +2,7 @@
 param email string
 param monthlyBudget int
 
-@description('yyyy-MM')
+@description('yyyy-MM. Azure refuses to change it, and refuses a month that is over for a new budget.')
 param budgetMonth string
 
 var addressees = empty(email) ? [] : [email]

@@ -40,12 +40,7 @@ resource deployment 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30
 }
 
 output app object = { id: app.id, clientId: app.properties.clientId, principalId: app.properties.principalId }
-output worker object = {
-  id: worker.id
-  name: worker.name
-  clientId: worker.properties.clientId
-  principalId: worker.properties.principalId
-}
+output worker object = { id: worker.id, clientId: worker.properties.clientId, principalId: worker.properties.principalId }
 output scaler object = { id: scaler.id, principalId: scaler.properties.principalId }
 output deployment object = {
   clientId: deployment.properties.clientId

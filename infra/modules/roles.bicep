@@ -6,7 +6,6 @@ param appPrincipalId string
 param workerPrincipalId string
 param scalerPrincipalId string
 param deploymentPrincipalId string
-param workerIdentityName string
 param developerPrincipalId string
 param developerPrincipalType string
 param developerDataAccess bool
@@ -25,12 +24,10 @@ param signInRoleIds object
 
 var roles = {
   acrPull: '7f951dda-4ed3-4680-a7ca-43fe172d538d'
-  acrPush: '8311e382-0749-4cb8-b61a-304f252e45ec'
   acrTasksContributor: 'fb382eab-e894-4461-af04-94435c366c3f'
   containerAppsContributor: '358470bc-b998-42bd-ab17-a7e34c199c0f'
   containerAppsJobsContributor: '4e3d2b60-56ae-4dc6-a233-09c8e5a82e68'
   eventSubscriptionContributor: '428e0ff0-5e57-4d9c-a221-2c70d0e0a443'
-  managedIdentityOperator: 'f1a07417-d97a-45cb-824c-7a7467783830'
   monitoringMetricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
   reader: 'acdd72a7-3385-48ef-bd42-f606fba81ae7'
   serviceBusDataOwner: '090c5cfd-751d-490a-894a-3ce6f1109419'
@@ -91,10 +88,6 @@ resource systemTopic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: systemTopicName
 }
 
-resource workerIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
-  name: workerIdentityName
-}
-
 // The Functions host's own: packages, timers' locks, keys; durable orchestrations' queues and tables.
 resource onHostStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for grant in [
@@ -147,14 +140,13 @@ resource onAudioContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   }
 ]
 
-// The app receives too: its trigger takes dead letters. The scaler asks for the queue's length, which is management: no smaller built-in role has it.
+// The app receives too: its trigger takes dead letters.
 resource onQueue 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for grant in concat(
     [
       { to: appPrincipalId, type: 'ServicePrincipal', role: roles.serviceBusDataSender }
       { to: appPrincipalId, type: 'ServicePrincipal', role: roles.serviceBusDataReceiver }
       { to: workerPrincipalId, type: 'ServicePrincipal', role: roles.serviceBusDataReceiver }
-      { to: scalerPrincipalId, type: 'ServicePrincipal', role: roles.serviceBusDataOwner }
     ],
     developerHasData ? [
       { to: developerPrincipalId, type: developerPrincipalType, role: roles.serviceBusDataSender }
@@ -163,6 +155,22 @@ resource onQueue 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   ): {
     name: guid(serviceBus::queue.id, grant.to, grant.role)
     scope: serviceBus::queue
+    properties: {
+      principalId: grant.to
+      principalType: grant.type
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', grant.role)
+    }
+  }
+]
+
+// The scaler asks for the queue's length, which is management: no smaller built-in role has it. On the namespace, whose one
+// queue it is, since that is where the role is known to do; if it failed, no worker would ever start, and silently.
+resource onServiceBus 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for grant in [
+    { to: scalerPrincipalId, type: 'ServicePrincipal', role: roles.serviceBusDataOwner }
+  ]: {
+    name: guid(serviceBus.id, grant.to, grant.role)
+    scope: serviceBus
     properties: {
       principalId: grant.to
       principalType: grant.type
@@ -210,7 +218,7 @@ resource onInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 resource onRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for grant in [
     { to: workerPrincipalId, type: 'ServicePrincipal', role: roles.acrPull }
-    { to: deploymentPrincipalId, type: 'ServicePrincipal', role: roles.acrPush }
+    { to: deploymentPrincipalId, type: 'ServicePrincipal', role: roles.acrPull }
     { to: deploymentPrincipalId, type: 'ServicePrincipal', role: roles.acrTasksContributor }
   ]: {
     name: guid(registry.id, grant.to, grant.role)
@@ -223,7 +231,7 @@ resource onRegistry 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-// What `azd deploy` needs from GitHub: it changes code, never the infrastructure or roles.
+// What `azd deploy` and its hooks need from GitHub: they change code and image, never other infrastructure or roles.
 resource onFunctionApp 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for grant in [
     { to: deploymentPrincipalId, type: 'ServicePrincipal', role: roles.websiteContributor }
@@ -244,20 +252,6 @@ resource onSystemTopic 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   ]: {
     name: guid(systemTopic.id, grant.to, grant.role)
     scope: systemTopic
-    properties: {
-      principalId: grant.to
-      principalType: grant.type
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', grant.role)
-    }
-  }
-]
-
-resource onWorkerIdentity 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for grant in [
-    { to: deploymentPrincipalId, type: 'ServicePrincipal', role: roles.managedIdentityOperator }
-  ]: {
-    name: guid(workerIdentity.id, grant.to, grant.role)
-    scope: workerIdentity
     properties: {
       principalId: grant.to
       principalType: grant.type

@@ -21,6 +21,7 @@ param apiScope string
 param applicationInsights string
 param stemModel string
 
+var name = 'worker-${token}'
 var machines = {
   T4: { profile: 'gpu', profileType: 'Consumption-GPU-NC8as-T4', cpu: 8, memory: '56Gi', device: 'cuda' }
   A100: { profile: 'gpu', profileType: 'Consumption-GPU-NC24-A100', cpu: 24, memory: '220Gi', device: 'cuda' }
@@ -44,11 +45,13 @@ var settings = {
 }
 
 var variables = [for setting in items(settings): { name: setting.key, value: setting.value }]
+// Before the first deployment there is no image. These of Microsoft's take no message: that of a job says hello and ends, that of
+// an app stays, without which its revision would fail.
+var placeholder = mode == 'drain' ? 'mcr.microsoft.com/k8se/quickstart-jobs:latest' : 'mcr.microsoft.com/k8se/quickstart:latest'
 var containers = [
   {
     name: 'worker'
-    // Before the first deployment there is no image; this one of Microsoft's says hello, ends, and takes no message.
-    image: empty(image) ? 'mcr.microsoft.com/k8se/quickstart-jobs:latest' : image
+    image: empty(image) ? placeholder : image
     resources: { cpu: machine.cpu, memory: machine.memory }
     env: variables
   }
@@ -83,9 +86,9 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 resource job 'Microsoft.App/jobs@2025-07-01' = if (mode == 'drain') {
-  name: 'worker-${token}'
+  name: name
   location: location
-  tags: union(tags, { 'azd-service-name': 'worker' })
+  tags: tags
   identity: { type: 'UserAssigned', userAssignedIdentities: { '${identity.id}': {}, '${scalerIdentityId}': {} } }
   properties: {
     environmentId: environment.id
@@ -125,9 +128,9 @@ resource job 'Microsoft.App/jobs@2025-07-01' = if (mode == 'drain') {
 }
 
 resource app 'Microsoft.App/containerApps@2025-07-01' = if (mode == 'serve') {
-  name: 'worker-${token}'
+  name: name
   location: location
-  tags: union(tags, { 'azd-service-name': 'worker' })
+  tags: tags
   identity: { type: 'UserAssigned', userAssignedIdentities: { '${identity.id}': {} } }
   properties: {
     environmentId: environment.id
@@ -142,3 +145,5 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = if (mode == 'serve') {
     }
   }
 }
+
+output name string = name

@@ -128,14 +128,21 @@ def test_versions_of_resource_types_are_dates_and_no_previews():
 def test_the_parameters_file_gives_what_the_deployment_takes():
     given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
     main = template(MAIN)
-    # The month of the budget is the deployment's own.
-    assert set(given) == (main.required | main.optional) - {"budgetMonth"}
+    assert set(given) == main.required | main.optional
     source = MAIN.read_text()
     for name, entry in given.items():
         found = re.fullmatch(r"\$\{([A-Z_]+)(?:=([^}]+))?\}", entry["value"])
         assert found, entry
         default = re.search(rf"^param {name} \w+ = '?([\w-]*)'?$", source, re.MULTILINE)
         assert (found[2] or "") == (default[1] if default else ""), name
+
+
+def test_the_month_of_the_budget_is_kept():
+    """Azure refuses to change it: the first deployment's is its output, which azd gives to the next ones."""
+    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    assert given["budgetMonth"]["value"] == "${BUDGET_MONTH}"
+    assert template(MAIN).outputs["BUDGET_MONTH"].text == "budgetMonth"
+    assert "param budgetMonth string = utcNow('yyyy-MM')" in MAIN.read_text()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
