@@ -231,6 +231,7 @@ def _product(folder: Path) -> Iterator[Product]:
         "STALE_SWEEP_SCHEDULE": NEVER,
         "PURGE_SCHEDULE": NEVER,
         "STEM_MODEL": "preview",
+        "TELEMETRY_CONSOLE": "true",  # as in Azure, somebody is told what a sweep measures
         "WORKER_MODE": "serve",
     }
     files = azurite.command(folder / "azurite", blob, queues, tables)

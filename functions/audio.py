@@ -10,6 +10,8 @@ from functions.roles import Role
 from functions.services import Services
 from functions.views import ReanalysisQuery, StemsQuery, Upload, UploadRequest
 from shared.errors import ConflictError, FieldFault, InvalidInputError, TooLargeError
+from shared.file_names import is_plain_name
+from shared.ids import parse_upload_name
 from shared.models import AudioFile, JobView, Stem, Stored
 from shared.queries import AudioQuery, Page
 from shared.reanalysis import ReanalysisReport
@@ -29,13 +31,12 @@ def add_routes(api: Api, services: Services) -> None:
         limit = services.settings.max_upload_mb
         if body.size_bytes > limit * 1024**2:
             raise TooLargeError(f"The file is larger than {limit} MB.", maxBytes=limit * 1024**2)
-        if any(letter in "/\\" or not letter.isprintable() for letter in body.file_name):
+        audio_file_id = str(uuid.uuid4())
+        blob_name = f"{audio_file_id}/{body.file_name}"
+        if not is_plain_name(body.file_name) or parse_upload_name(blob_name) is None:
             fault = FieldFault(field="fileName", message="must be a plain file name, without folders")
             raise InvalidInputError("The file name can't be taken.", faults=[fault])
-        audio_file_id = str(uuid.uuid4())
-        url, expires = await services.blobs.upload_url(
-            f"{audio_file_id}/{body.file_name}", valid=UPLOAD_VALID
-        )
+        url, expires = await services.blobs.upload_url(blob_name, valid=UPLOAD_VALID)
         upload = Upload(audio_file_id=audio_file_id, upload_url=url, expires_at=expires)
         return Answer(upload, headers=NO_STORE)
 

@@ -195,6 +195,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SweepReport": {
         "rescued": 0,
         "settled": 1,
+        "announced": 0,
         "uploadsFound": 0,
         "deletionsFinished": 0,
         "indexed": 0,

@@ -64,7 +64,7 @@ def add_routes(api: Api, services: Services) -> None:
 
     @api.post("api/jobs/cleanup", role=Role.WRITE)
     async def clean_up_jobs(query: CleanupQuery) -> Purged:
-        """Delete jobs that ended long ago, without waiting for the hourly purge."""
+        """Delete failed and cancelled jobs that ended long ago, 500 a call, without waiting for the purge."""
         days = services.settings.failed_job_retention_days if query.days_old is None else query.days_old
         return Purged(purged=await services.sweeps.purge(timedelta(days=days)))
 

@@ -95,6 +95,7 @@ class Services:
         )
         sweeps = Sweeps(
             jobs=job_store,
+            queue=queue,
             library=library_store,
             blobs=blobs,
             cursor=SweepCursor(database),

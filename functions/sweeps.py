@@ -23,13 +23,14 @@ GIVEN_UP = "The analysis was given up after several attempts that ended without 
 
 
 async def run_sweep(services: Services, client: df.DurableOrchestrationClient) -> SweepReport:
-    """Run the sweep once; jobs that it finds ended are deleted in their time. Then measure how all stands."""
+    """Run the sweep; jobs that it finds ended are deleted in their time. Then measure, if anybody is told."""
 
     async def on_ended(job: Job) -> None:
         await schedule_deletion(client, job)
 
     report = await services.sweeps.sweep(on_ended)
-    await measure(services)
+    if services.settings.has_destination:
+        await measure(services)
     return report
 
 
@@ -37,11 +38,11 @@ async def measure(services: Services) -> None:
     """Tell the metrics how jobs, queue and library stand now."""
     now = services.clock()
     jobs, waiting_since, library = await asyncio.gather(
-        services.job_statistics.sum_up(now.date()),
+        services.job_statistics.count_live(),
         services.sweeps.jobs.waiting_since(WAITING_JOBS),
-        services.library_statistics.sum_up(now.date()),
+        services.library_statistics.sum_up(now.date(), days=1),
     )
-    for status, number in jobs.by_status.items():
+    for status, number in jobs.items():
         instruments.JOBS.set(number, {"status": status})
     waited = (now - waiting_since).total_seconds() if waiting_since else 0.0
     instruments.OLDEST_MESSAGE_AGE.set(max(waited, 0.0))  # it may have been put off to a later time

@@ -1,7 +1,10 @@
 """Where telemetry goes: Application Insights, any OTLP endpoint, the console. Imported where one is set."""
 
+import atexit
 import logging
 import os
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +27,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 
 from shared.settings import TelemetrySettings
 
+SECONDS_TO_END = 5.0
+"""What was not sent so long after the process began to end is lost."""
+
 
 @dataclass(frozen=True)
 class Destination:
@@ -39,20 +45,46 @@ def set_up(service: str, settings: TelemetrySettings) -> None:
     os.environ.setdefault("OTEL_SERVICE_NAME", service)
     resource = Resource.create()
     chosen = list(destinations(settings))
-    tracers = TracerProvider(resource=resource)
-    loggers = LoggerProvider(resource=resource)
+    tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+    loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
+    meters = MeterProvider([_reader(each.metrics) for each in chosen], resource, shutdown_on_exit=False)
     for destination in chosen:
         tracers.add_span_processor(BatchSpanProcessor(destination.spans))
         if destination.logs:
             loggers.add_log_record_processor(BatchLogRecordProcessor(destination.logs))
     trace.set_tracer_provider(tracers)
-    metrics.set_meter_provider(MeterProvider([_reader(each.metrics) for each in chosen], resource))
+    metrics.set_meter_provider(meters)
     if any(destination.logs for destination in chosen):
         _logs.set_logger_provider(loggers)
         handler = LoggingHandler(logger_provider=loggers)
         # What is said while sending, such as that it fails, is not sent: that would never end.
         handler.addFilter(lambda record: is_instrumentation_enabled())
         logging.getLogger().addHandler(handler)
+    _end_in_time(tracers, meters, loggers)
+
+
+def _end_in_time(*providers: TracerProvider | MeterProvider | LoggerProvider) -> None:
+    """Have the providers send what is left when the process ends, side by side and within a time.
+
+    By themselves they do so one after the other, each for up to half a minute. The threads wait from now on,
+    since none can be started at exit.
+    """
+    is_ending = threading.Event()
+
+    def end(provider: TracerProvider | MeterProvider | LoggerProvider) -> None:
+        is_ending.wait()
+        provider.shutdown()
+
+    threads = [threading.Thread(target=end, args=(provider,), daemon=True) for provider in providers]
+    for thread in threads:
+        thread.start()
+
+    @atexit.register
+    def at_exit() -> None:
+        is_ending.set()
+        last = time.monotonic() + SECONDS_TO_END
+        for thread in threads:
+            thread.join(max(0.0, last - time.monotonic()))
 
 
 def _reader(exporter: MetricExporter) -> MetricReader:

@@ -16,6 +16,12 @@ def one_line(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", shown).split())
 
 
+def is_plain_name(text: str) -> bool:
+    """Return whether this is the name of a file, in no folder, which storage and clients leave as it is."""
+    is_printed = all(letter not in "/\\" and letter.isprintable() for letter in text)
+    return is_printed and not text.endswith(".")
+
+
 def stem_file_name(*, title: str, artist: str | None, stem_type: str, suffix: str = "wav") -> str:
     """Return `artist - title (Drums).wav`."""
     named = one_line(f"{artist} - {title}" if artist else title).translate(RESERVED)

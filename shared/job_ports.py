@@ -37,6 +37,10 @@ class JobStore(Protocol):
         """Return ids of jobs whose change of state, at `moment` or before, was not settled."""
         ...
 
+    async def unannounced_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of jobs that wait for a worker, their message seen last at `moment` or before."""
+        ...
+
     async def due(self, moment: datetime, limit: int) -> list[str]:
         """Return ids of jobs to be deleted at `moment` or before."""
         ...
@@ -106,4 +110,11 @@ class JobQueue(Protocol):
         traceparent: str | None = None,
     ) -> None:
         """Send the message of a trace, to be delivered from `not_before` on; a repeated id is dropped."""
+        ...
+
+    async def drained_until(self, now: datetime) -> datetime | None:
+        """Return a moment before which nothing was sent that is still there, `now` where nothing is.
+
+        None if that can't be told.
+        """
         ...

@@ -20,6 +20,7 @@ class JobEvent(StrEnum):
     COMPLETE = "be completed"
     FAIL = "fail"
     PUT_BACK = "be put back"
+    ANNOUNCE = "be announced again"
     STALL = "go stale"
     GIVE_UP = "be given up"
     CANCEL = "be cancelled"
@@ -27,6 +28,7 @@ class JobEvent(StrEnum):
 
 
 TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
+    (JobStatus.PENDING, JobEvent.ANNOUNCE): JobStatus.PENDING,
     (JobStatus.PENDING, JobEvent.CLAIM): JobStatus.RUNNING,
     (JobStatus.PENDING, JobEvent.GIVE_UP): JobStatus.FAILED,
     (JobStatus.PENDING, JobEvent.CANCEL): JobStatus.CANCELLED,
@@ -41,6 +43,7 @@ TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], JobStatus] = {
     (JobStatus.STALE, JobEvent.PUT_BACK): JobStatus.RETRYING,
     (JobStatus.STALE, JobEvent.GIVE_UP): JobStatus.FAILED,
     (JobStatus.STALE, JobEvent.CANCEL): JobStatus.CANCELLED,
+    (JobStatus.RETRYING, JobEvent.ANNOUNCE): JobStatus.RETRYING,
     (JobStatus.RETRYING, JobEvent.CLAIM): JobStatus.RUNNING,
     (JobStatus.RETRYING, JobEvent.GIVE_UP): JobStatus.FAILED,
     (JobStatus.RETRYING, JobEvent.CANCEL): JobStatus.CANCELLED,
@@ -113,6 +116,8 @@ def lease_end(job: Job, policy: JobPolicy) -> datetime:
 def claimed(job: Job, request: ClaimRequest, policy: JobPolicy, now: datetime) -> Job:
     """Give the job to a worker; a lapsed lease counts as a retry, and the last one ends the job.
 
+    To the worker that has it already nothing changes.
+
     Raises
     ------
     SupersededError
@@ -125,6 +130,8 @@ def claimed(job: Job, request: ClaimRequest, policy: JobPolicy, now: datetime) -
     retries = job.retries
     if job.status is JobStatus.RUNNING:
         if lease_end(job, policy) > now:
+            if job.worker_id == request.worker_id:
+                return job  # its first call was heard, and the answer lost
             raise BusyError("Another worker holds this job.", jobStatus=job.status)
         retries += 1
         if retries > job.max_retries:
@@ -134,6 +141,7 @@ def claimed(job: Job, request: ClaimRequest, policy: JobPolicy, now: datetime) -
         JobEvent.CLAIM,
         now,
         attempt=job.attempt + 1,
+        message_seen_at=now,
         retries=retries,
         worker_id=request.worker_id,
         last_heartbeat=now,
@@ -177,7 +185,14 @@ def failed(job: Job, failure: Failure, policy: JobPolicy, now: datetime) -> Job:
     if job.status in (JobStatus.FAILED, JobStatus.RETRYING):
         return job
     if failure.kind == "released":
-        return _moved(job, JobEvent.PUT_BACK, now, waiting_since=now, error_message=failure.error)
+        return _moved(
+            job,
+            JobEvent.PUT_BACK,
+            now,
+            message_seen_at=now,  # the worker gives it back
+            waiting_since=now,
+            error_message=failure.error,
+        )
     if failure.kind == "transient" and job.retries < job.max_retries:
         return _put_back(job, failure.error, policy, now)
     at_fault = failure.kind == "permanent"
@@ -200,6 +215,23 @@ def rescued(job: Job, policy: JobPolicy, now: datetime) -> Job:
     if job.retries < job.max_retries:
         return _put_back(job, job.error_message, policy, now)
     return given_up(job, LOST_WORKERS.format(count=job.retries + 1), policy, now)
+
+
+def announced_again(job: Job, lost_before: datetime, now: datetime) -> Job:
+    """Have a job whose message is lost announced by another one; any other job stays as it is.
+
+    It announces the next attempt: the queue can't take it for a duplicate, and should the older message turn
+    up after all, it is one. No retry is counted.
+
+    Parameters
+    ----------
+    lost_before
+        No message is on the queue that was sent before.
+    """
+    is_there = job.message_seen_at is None or job.message_seen_at > lost_before
+    if not job.is_waiting or job.unsettled_since is not None or is_there:
+        return job
+    return _moved(job, JobEvent.ANNOUNCE, now, queued_attempt=_next_attempt(job))
 
 
 def given_up(job: Job, reason: str, policy: JobPolicy, now: datetime) -> Job:

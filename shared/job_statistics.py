@@ -79,14 +79,14 @@ class JobStatistics:
         days = [today - timedelta(days=number) for number in range(DAYS)]
         counted, live = await asyncio.gather(
             asyncio.gather(*(self._counters.read(_scope(day)) for day in days)),
-            asyncio.gather(*(self._store.count(status) for status in JobStatus)),
+            self.count_live(),
         )
         total: Counter[str] = Counter()
         for counters in counted:
             total.update(counters)
         completed = total["completed"]
         return JobStats(
-            by_status=dict(zip(JobStatus, live, strict=True)),
+            by_status=live,
             average_completion_seconds=total[SECONDS] / completed if completed else None,
             p95_completion_seconds=_percentile(total, 0.95),
             days=[
@@ -101,6 +101,11 @@ class JobStatistics:
                 for day, counters in zip(days, counted, strict=True)
             ],
         )
+
+    async def count_live(self) -> dict[JobStatus, int]:
+        """Return how many jobs there are, by status."""
+        numbers = await asyncio.gather(*(self._store.count(status) for status in JobStatus))
+        return dict(zip(JobStatus, numbers, strict=True))
 
     async def _count(self, job: Job, event: str, moment: datetime, increments: dict[str, float]) -> bool:
         # A job that is retried ends again: its end is another event then.

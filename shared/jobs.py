@@ -165,6 +165,17 @@ class JobService:
         await self._change(job_id, lambda job: job_states.stalled(job, self._policy, self._clock()))
         return await self._change(job_id, lambda job: job_states.rescued(job, self._policy, self._clock()))
 
+    async def announce_again(self, job_id: str, lost_before: datetime) -> Stored[Job] | None:
+        """Have a waiting job announced by another message if its own is lost; None if it is not."""
+        known = (await self.get(job_id)).record
+        announced = await self._change(
+            job_id, lambda job: job_states.announced_again(job, lost_before, self._clock())
+        )
+        if announced.record.queued_attempt == known.queued_attempt:
+            return None
+        _log("announced again: its message was lost", announced.record, level=logging.WARNING)
+        return announced
+
     async def settle(self, stored: Stored[Job], also: Callable[[Job], Awaitable[None]]) -> Job:
         """Write what follows from the job's state, `also` first; then clear its mark. Safe to repeat.
 
@@ -172,19 +183,21 @@ class JobService:
         """
         while True:
             job = stored.record
+            settled = job.model_copy(update={"unsettled_since": None})
             with effect(f"library told {job.status}"):
                 await also(job)
             with effect(f"list told {job.status}"):
                 await self._index.put_job(job)
-            if job.status in (JobStatus.PENDING, JobStatus.RETRYING) and job.queued_attempt > job.attempt:
+            if job.is_waiting and job.queued_attempt > job.attempt:
                 await self._send(job, message_id=_message_id(job), not_before=job.not_before)
+                due = max(self._clock(), job.not_before or job.created_at)
+                settled = settled.model_copy(update={"message_seen_at": due})
             if job.is_terminal:
                 with effect("end counted"):
                     await self._statistics.count_ended(job)
             if job.unsettled_since is None:
                 return job
             try:
-                settled = job.model_copy(update={"unsettled_since": None})
                 with effect(f"settled {job.status}"):
                     return (await self._store.replace(settled, stored.etag)).record
             except ChangedMeanwhileError:
@@ -220,15 +233,19 @@ class JobService:
         await self._delete_if(job_id, lambda job: job.is_terminal)
 
     async def _delete_if(self, job_id: str, condition: Callable[[Job], bool]) -> bool:
+        is_listed = True
         while stored := await self._store.read(job_id):
             job = stored.record
             if not condition(job):
+                if not is_listed:
+                    await self._index.put_job(job)
                 return False
             now = self._clock()
             with effect("outcome noted"):
                 await self._history.put(_outcome(job, now))
                 await self._statistics.count_deleted(job, now)
             await self._index.remove_job(job)
+            is_listed = False
             try:
                 with effect("job deleted"):
                     await self._store.delete(job_id, stored.etag)

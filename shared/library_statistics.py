@@ -86,12 +86,12 @@ class LibraryStatistics:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
-    async def sum_up(self, today: date) -> LibraryStats:
-        """Return the statistics of the library."""
-        days = [today - timedelta(days=number) for number in range(DAYS)]
-        months = sorted({_month_and_day(day)[0] for day in days})
+    async def sum_up(self, today: date, days: int = DAYS) -> LibraryStats:
+        """Return the statistics of the library, its growth on so many days."""
+        grown = [today - timedelta(days=number) for number in range(days)]
+        months = sorted({_month_and_day(day)[0] for day in grown})
         totals, *monthly = await self._counters.read([TOTALS, *months])
-        return stats_of(totals, dict(zip(months, monthly, strict=True)), days)
+        return stats_of(totals, dict(zip(months, monthly, strict=True)), grown)
 
 
 def stats_of(totals: dict[str, int], monthly: dict[str, dict[str, int]], days: list[date]) -> LibraryStats:

@@ -110,6 +110,8 @@ class JobStatus(StrEnum):
 
 
 TERMINAL_STATUSES = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+WAITING_STATUSES = frozenset({JobStatus.PENDING, JobStatus.RETRYING})
+"""Of jobs that a message on the queue brings to a worker."""
 
 
 class Confidence(WireModel):
@@ -294,6 +296,9 @@ class Job(JobView):
     etag: str = Field(description="The blob's version that this job analyses")
     idempotency_key: str
     queued_attempt: int = Field(1, description="Attempt that the newest message announces")
+    message_seen_at: AwareDatetime | None = Field(
+        None, description="When the newest message was last known to exist, or when it is due"
+    )
     checkpoints: dict[str, str] = Field({}, description="What an attempt finished, for the next one")
     known_content_hash: str | None = Field(
         None, description="SHA-256 of what the library holds by this analysis: the same bytes end the job"
@@ -311,6 +316,11 @@ class Job(JobView):
     def is_terminal(self) -> bool:
         """Whether the job's work has ended."""
         return self.status in TERMINAL_STATUSES
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for a worker."""
+        return self.status in WAITING_STATUSES
 
 
 class JobSummary(WireModel):

@@ -8,11 +8,11 @@ next run: it must not hold up the others.
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from shared.errors import NotFoundError
-from shared.job_ports import Clock, JobStore
+from shared.job_ports import Clock, JobQueue, JobStore
 from shared.models import Job, WireModel
 from shared.storage.blobs import AudioBlobs
 from shared.storage.library import LibraryContainer
@@ -26,6 +26,8 @@ BLOBS = 5000
 """Blobs that one run looks at: a page of the listing."""
 SETTLING_TIME = timedelta(minutes=1)
 """A change of state younger than this is being settled by whoever made it."""
+QUEUE_LAG = timedelta(minutes=5)
+"""A message is on the queue later than its job says by less: clocks differ, what was put off may be late."""
 
 Result = TypeVar("Result")
 
@@ -47,6 +49,8 @@ class SweepReport(WireModel):
 
     rescued: int = 0
     settled: int = 0
+    announced: int = 0
+    """Jobs whose message was lost, and sent anew."""
     uploads_found: int = 0
     deletions_finished: int = 0
     indexed: int = 0
@@ -58,6 +62,7 @@ class Sweeps:
     """The sweeps over jobs, uploads and deletions."""
 
     jobs: JobStore
+    queue: JobQueue
     library: LibraryContainer
     blobs: AudioBlobs
     cursor: Cursor
@@ -66,7 +71,7 @@ class Sweeps:
     clock: Clock
 
     async def sweep(self, on_ended: Callable[[Job], Awaitable[None]]) -> SweepReport:
-        """Rescue silent jobs, settle changes of state that were not, find lost uploads, finish deletions.
+        """Find and finish what broke off or was lost, each kind in turn; return how much that was.
 
         `on_ended` gets each job that has ended.
         """
@@ -83,7 +88,6 @@ class Sweeps:
         return SweepReport(
             rescued=await _each(silent, rescue, "rescue"),
             settled=await _each(unsettled, settle, "settle"),
-            uploads_found=await self._find_uploads(),
             deletions_finished=await _each(
                 await self.library.marked_deleted(BATCH), self.workflow.delete_audio, "delete"
             ),
@@ -92,6 +96,8 @@ class Sweeps:
                 self.workflow.stems.settle,
                 "index",
             ),
+            announced=await self._announce_lost(now),
+            uploads_found=await self._find_uploads(),
         )
 
     async def purge(self, older_than: timedelta | None = None) -> int:
@@ -102,9 +108,27 @@ class Sweeps:
             return await _each(due, self.workflow.delete_job_if_due, "purge")
 
         async def purge(job_id: str) -> bool:
-            return await self.workflow.jobs.purge(job_id, older_than)
+            return await self.workflow.purge_job(job_id, older_than)
 
         return await _each(await self.jobs.ended_before(now - older_than, BATCH), purge, "purge")
+
+    async def _announce_lost(self, now: datetime) -> int:
+        """Send the messages of waiting jobs anew that the queue has lost.
+
+        Messages leave it in the order in which they came: what came before its oldest one is gone. A job that
+        was told of before that, and waits all the same, has lost its message.
+        """
+        if not await self.jobs.unannounced_since(now - QUEUE_LAG, 1):
+            return 0
+        drained_until = await self.queue.drained_until(now)
+        if drained_until is None:
+            return 0
+        lost_before = drained_until - QUEUE_LAG
+
+        async def announce(job_id: str) -> bool:
+            return await self.workflow.announce_again(job_id, lost_before)
+
+        return await _each(await self.jobs.unannounced_since(lost_before, BATCH), announce, "announce")
 
     async def _find_uploads(self) -> int:
         """Start the jobs of uploads whose event was lost; each run looks at the container's next part."""

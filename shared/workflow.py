@@ -7,6 +7,7 @@ superseded or cancelled attempt made, and a crash between the two leaves nothing
 
 import contextlib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from shared import ids
 from shared.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError
@@ -80,6 +81,7 @@ class AnalysisWorkflow:
         job = await self._begin(audio, blob_name)
         if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             return await self.retry(job.id)
+        await self.library.follow(job)  # which may be at work already
         return job
 
     async def claim(self, job_id: str, request: ClaimRequest) -> Job:
@@ -159,6 +161,13 @@ class AnalysisWorkflow:
         """Queue a silent job again, or give it up."""
         return await self.settle(await self.jobs.rescue(job_id))
 
+    async def announce_again(self, job_id: str, lost_before: datetime) -> bool:
+        """Have a waiting job announced by another message if its own is lost; return whether it was."""
+        announced = await self.jobs.announce_again(job_id, lost_before)
+        if announced:
+            await self.settle(announced)
+        return announced is not None
+
     async def settle(self, stored: Stored[Job]) -> Job:
         """Write what follows from the job's state, in the library and elsewhere; safe to repeat."""
         if stored.record.unsettled_since is None:
@@ -180,6 +189,11 @@ class AnalysisWorkflow:
         except NotFoundError:
             return True
         return await self.jobs.delete_if_due(job_id, attempt)
+
+    async def purge_job(self, job_id: str, older_than: timedelta) -> bool:
+        """Delete a failed or cancelled job that ended so long ago; return whether it is gone."""
+        await self.get_settled(job_id)
+        return await self.jobs.purge(job_id, older_than)
 
     async def delete_job(self, job_id: str, if_match: str | None = None) -> None:
         """Delete a job at once; one that is at work is cancelled first.

@@ -82,15 +82,16 @@ class _Analysis:
             if time.monotonic() - self.uploaded < NOTICED_SECONDS:
                 return None
             return Outcome(self.song, error="the upload was not noticed; look into the Function app's log")
+        is_refused = audio.analysis_status in (AnalysisStatus.FAILED, AnalysisStatus.REJECTED)
         if audio.job_id is None:
-            return None
+            return Outcome(self.song, error=audio.error) if is_refused else None
         is_deleted = False
         try:
             self.job = client.get_job(audio.job_id)
             report(self.song, _step(self.job), self.job.progress)
         except NotFoundError:
             is_deleted = True
-        if audio.analysis_status in (AnalysisStatus.FAILED, AnalysisStatus.REJECTED):
+        if is_refused:
             return Outcome(self.song, job=self.job, error=audio.error or "the analysis failed")
         # The library is written before the job ends: wait for the job, which has the seconds.
         is_over = is_deleted or (self.job is not None and self.job.status is JobStatus.COMPLETED)

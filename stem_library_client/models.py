@@ -472,6 +472,7 @@ class SweepReport(Model):
 
     rescued: int = 0
     settled: int = 0
+    announced: int = 0
     uploads_found: int = 0
     deletions_finished: int = 0
     indexed: int = 0
@@ -619,6 +620,10 @@ class Job(Model):
     queued_attempt: int = 1
     """
     Attempt that the newest message announces
+    """
+    message_seen_at: AwareDatetime | None = None
+    """
+    When the newest message was last known to exist, or when it is due
     """
     checkpoints: dict[str, str] = {}
     """

@@ -140,7 +140,7 @@ resource onAudioContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   }
 ]
 
-// The app receives too: its trigger takes dead letters.
+// The app receives too: its trigger takes dead letters, its sweep looks for lost messages.
 resource onQueue 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for grant in concat(
     [

@@ -45,6 +45,12 @@ class JobsContainer(Container):
         """Return ids of jobs whose change of state, at `moment` or before, was not settled."""
         return await self._ids("c.unsettledSince <= @moment", moment, limit)
 
+    async def unannounced_since(self, moment: datetime, limit: int) -> list[str]:
+        """Return ids of jobs that wait for a worker, their message seen last at `moment` or before."""
+        return await self._ids(
+            "c.status IN ('Pending', 'Retrying') AND c.messageSeenAt <= @moment", moment, limit
+        )
+
     async def due(self, moment: datetime, limit: int) -> list[str]:
         """Return ids of jobs to be deleted at `moment` or before."""
         return await self._ids("c.deleteAfter <= @moment", moment, limit)

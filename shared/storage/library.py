@@ -135,7 +135,7 @@ class LibraryContainer(Container):
         stems = [_stem(document | {"id": document["stemId"]}) for document in staged]
         found = await self._query("SELECT * FROM c WHERE c.kind != 'staged'", partition=audio.id)
         known = {str(document["id"]): document for document in found}
-        if known[audio.id]["_etag"] != etag:
+        if audio.id not in known or known[audio.id]["_etag"] != etag:
             raise ChangedMeanwhileError
         written = [audio_document(audio), *map(stem_document, stems), *_superseded(known.values(), audio)]
         operations: list[Any] = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from shared.errors import AlreadyExistsError
+from shared.errors import AlreadyExistsError, ChangedMeanwhileError
 from shared.library_statistics import Contribution
 from shared.storage.cosmos import Container, Document
 from shared.storage.stats import CONFLICT, NOT_FOUND, REMEMBERED_SECONDS, counters_of
@@ -97,7 +97,8 @@ class LibraryCounters(Container):
             sums = await self._sums_of_notes(scope)
             ended = await self._query(COUNTERS_ALONE, partition=scope)
             if _etags(begun) == _etags(ended):
-                return await self._write_sums(scope, begun, sums)
+                with contextlib.suppress(AlreadyExistsError, ChangedMeanwhileError):
+                    return await self._write_sums(scope, begun, sums)
         return None
 
     async def _sums_of_notes(self, scope: str) -> dict[str, Counter[str]]:

@@ -104,6 +104,8 @@ class JobMachine(RuleBasedStateMachine):
             request = ClaimRequest(attempt=attempt, worker_id=worker)
             with contextlib.suppress(*REFUSALS):
                 claimed = self.world.run(self.world.services.workflow.claim(job.id, request))
+                if (claimed.worker_id, claimed.attempt) == (job.worker_id, job.attempt):
+                    continue  # it has the job, and is told so again
                 assert job.status is not JobStatus.RUNNING or self.is_lapsed(job), (
                     "a live lease was taken over"
                 )
@@ -152,6 +154,12 @@ class JobMachine(RuleBasedStateMachine):
             assert job.is_terminal
 
         self.world.run(self.world.services.sweeps.sweep(on_ended))
+
+    @rule(song=songs_drawn)
+    def announce_again(self, song: int) -> None:
+        """As a sweep does that takes the message for lost, be it so or not."""
+        for job in self.jobs_of(song):
+            self.world.run(self.world.services.workflow.announce_again(job.id, self.world.clock()))
 
     @rule()
     def purge(self) -> None:

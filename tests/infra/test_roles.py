@@ -64,6 +64,7 @@ NEEDS = {
     "complete_message": (RECEIVING,),
     "create_message_batch": (SENDING,),
     "dead_letter_message": (RECEIVING,),
+    "peek_messages": (RECEIVING,),
     "receive_messages": (RECEIVING,),
     "send_messages": (SENDING,),
     # triggers of the Functions host

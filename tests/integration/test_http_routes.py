@@ -54,6 +54,8 @@ def test_health_names_each_dependency(http: httpx.Client):
         ({"fileName": "", "sizeBytes": 1}, "fileName"),
         ({"fileName": "../a.wav", "sizeBytes": 1}, "fileName"),
         ({"fileName": "a\n.wav", "sizeBytes": 1}, "fileName"),
+        ({"fileName": "..", "sizeBytes": 1}, "fileName"),
+        ({"fileName": "stems", "sizeBytes": 1}, "fileName"),
         ({"fileName": "a.wav", "sizeBytes": 1, "color": "red"}, "color"),
         ({"file_name": "a.wav", "fileName": "a.wav", "sizeBytes": 1}, "file_name"),
         ([], "body"),

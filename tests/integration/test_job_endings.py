@@ -135,6 +135,15 @@ async def test_the_present_version_is_not_analysed_again_and_a_failed_one_is(
         await services.workflow.reanalyse(job.audio_file_id)
 
 
+async def test_to_ask_again_for_an_analysis_at_work_leaves_its_song_at_work(
+    services: Services, container: ContainerClient
+):
+    job = await claim(services, await upload(services, container))
+    again = await services.workflow.reanalyse(job.audio_file_id)
+    assert (again.id, again.status) == (job.id, JobStatus.RUNNING)
+    assert (await audio_of(services, job.audio_file_id)).analysis_status is AnalysisStatus.RUNNING
+
+
 async def test_a_job_that_was_deleted_and_made_anew_is_queued_again(
     services: Services, container: ContainerClient, settings: AppSettings, clock: TurnedClock
 ):

@@ -13,6 +13,7 @@ from shared.job_states import BusyError, JobPolicy, SupersededError, TransitionR
 from shared.models import AudioFile, Job, JobStatus, SongMusic
 from shared.queries import JobQuery
 from shared.settings import AppSettings
+from shared.storage.search_index import SearchIndexContainer
 from shared.worker_contract import AnalysisMessage, ClaimRequest, Completion, Failure, Heartbeat
 from tests.integration.conftest import TurnedClock
 
@@ -140,6 +141,35 @@ async def test_a_live_lease_is_not_taken_over(services: Services, settings: AppS
     with pytest.raises(BusyError):
         await claim(services, job, "w2")
     assert (await services.jobs.get(job.id)).record.worker_id == "w1"
+
+
+async def test_a_claim_whose_answer_was_lost_can_be_repeated(services: Services, clock: TurnedClock):
+    job = await claim(services, await create(services, clock))
+    clock.turn(seconds=5)
+    assert await claim(services, job) == job
+    clock.turn(seconds=LEASE_SECONDS)
+    again = await claim(services, job)
+    assert (again.attempt, again.retries) == (2, 1), "a lapsed lease is a lost attempt, whoever had it"
+
+
+async def test_a_deletion_that_comes_too_late_leaves_the_job_on_the_list(
+    services: Services, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+):
+    job = await create(services, clock)
+    await services.workflow.cancel(job.id)
+    clock.turn(days=8)
+    remove = SearchIndexContainer.remove_job
+
+    async def retried_meanwhile(index: SearchIndexContainer, ended: Job) -> None:
+        monkeypatch.setattr(SearchIndexContainer, "remove_job", remove)
+        await services.workflow.settle(await services.jobs.retry(ended.id))
+        await remove(index, ended)
+
+    monkeypatch.setattr(SearchIndexContainer, "remove_job", retried_meanwhile)
+    assert not await services.workflow.delete_job_if_due(job.id)
+    query = JobQuery(audio_file_id=job.audio_file_id)
+    listed = (await services.search.jobs(query)).value
+    assert [(one.id, one.status) for one in listed] == [(job.id, JobStatus.RETRYING)]
 
 
 async def test_a_refused_claim_leaves_a_message_for_later(

@@ -18,7 +18,7 @@ from shared.library_statistics import TOTALS
 from shared.models import ANALYSIS_VERSION, Job, Stem, StemAnalysisStatus, StemType
 from shared.queries import StemQuery
 from shared.storage.library import LibraryContainer
-from shared.storage.library_counters import LibraryCounters
+from shared.storage.library_counters import LibraryCounters, scope_of
 from tests.integration.conftest import TurnedClock
 from tests.integration.libraries import add_song, save_stem
 from tests.integration.songs import upload
@@ -216,3 +216,26 @@ async def test_a_repair_corrects_what_was_harmed(bench: Bench):
     assert corrected == {"records": 1, "counts": 1, "sums": 1, "projections": 1}
     assert await bench.is_exact()
     assert set(await repair(bench.services)) == {"checked"}
+
+
+async def test_a_sum_that_changes_while_it_is_corrected_is_looked_at_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    counters = LibraryCounters(services.database)
+    record = str(uuid.uuid4())
+    shard = int(scope_of(record).partition(":")[2])
+    await counters.count(record, record, 1, {TOTALS: {"songs": 1}})
+    await counters.correct_sums(shard)
+    harmed = await counters._read(TOTALS, scope_of(record))
+    assert harmed
+    await counters._upsert({**harmed, "songs": 1000})
+    write = LibraryCounters._write_sums
+
+    async def changed_meanwhile(self: LibraryCounters, *arguments: Any) -> int:
+        monkeypatch.setattr(LibraryCounters, "_write_sums", write)
+        await counters.count(record, record, 2, {TOTALS: {"songs": 2}})
+        return await write(self, *arguments)
+
+    monkeypatch.setattr(LibraryCounters, "_write_sums", changed_meanwhile)
+    assert await counters.correct_sums(shard) == 1
+    assert await counters.correct_sums(shard) == 0

@@ -1,7 +1,10 @@
 """The metrics after known scenarios, and the trace of a job over its attempts."""
 
+import collections
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import azure.durable_functions as df
 import pytest
@@ -19,8 +22,11 @@ from functions.services import Services
 from local.functions.app import decode
 from local.functions.durable_api import client_binding
 from shared import telemetry
+from shared.library_statistics import TOTALS
 from shared.models import Job, JobStatus, StemType
 from shared.settings import AppSettings
+from shared.storage.cosmos import Container, Document
+from shared.storage.library_counters import SHARDS
 from shared.worker_contract import Failure
 from tests.integration.conftest import TurnedClock
 from tests.integration.songs import claim, complete, upload
@@ -193,3 +199,34 @@ async def raw_messages_of(settings: AppSettings, job: Job) -> list[ServiceBusRec
         for message in found:
             await receiver.complete_message(message)
     return [message for message in found if job.id in str(message)]
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:9"])
+async def test_a_sweep_measures_only_if_anybody_is_told(
+    services: Services, monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+):
+    measured: list[Services] = []
+
+    async def note(measured_of: Services) -> None:
+        measured.append(measured_of)
+
+    monkeypatch.setattr(sweeps, "measure", note)
+    settings = services.settings.model_copy(update={"otlp_endpoint": endpoint})
+    telling = dataclasses.replace(services, settings=settings, sweeps=AsyncMock())
+    await sweeps.run_sweep(telling, AsyncMock())
+    assert len(measured) == (endpoint is not None)
+
+
+async def test_to_measure_reads_the_counters_of_no_other_day(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    read: list[str] = []
+    point_read = Container._read
+
+    async def noted(container: Container, item_id: str, partition: str) -> Document | None:
+        read.append(item_id)
+        return await point_read(container, item_id, partition)
+
+    monkeypatch.setattr(Container, "_read", noted)
+    await sweeps.measure(services)
+    assert collections.Counter(read) == {TOTALS: SHARDS, f"{services.clock():%Y-%m}": SHARDS}

@@ -11,8 +11,8 @@ from azure.storage.blob import ContainerClient
 
 from functions.services import Services
 from shared import ids
-from shared.errors import ConflictError, InvalidInputError, NotFoundError
-from shared.models import ANALYSIS_VERSION, Job
+from shared.errors import ChangedMeanwhileError, ConflictError, InvalidInputError, NotFoundError
+from shared.models import ANALYSIS_VERSION, AudioFile, Job
 from shared.worker_contract import ClaimRequest, StemWrite
 from tests.integration.conftest import TurnedClock
 from tests.integration.songs import new_name, put
@@ -219,3 +219,13 @@ async def test_a_stem_downloads_under_a_proper_name(services: Services, containe
     assert answer.content == b"RIFF"
     wanted = "filename*=UTF-8''Gr%C3%B6%C3%9Fe%20%E2%80%9C2%E2%80%9D%20%28Drums%29.wav"
     assert wanted in answer.headers["content-disposition"]
+
+
+async def test_a_song_that_was_deleted_before_its_stems_were_published_is_told_as_changed(services: Services):
+    song = str(uuid.uuid4())
+    now = datetime.now(UTC)
+    audio = AudioFile(
+        id=song, name="a", blob_uri="x", size_bytes=1, etag="1", created_at=now, uploaded_at=now
+    )
+    with pytest.raises(ChangedMeanwhileError):
+        await services.sweeps.library.publish(audio, "1", "no job")

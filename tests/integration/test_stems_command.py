@@ -202,7 +202,7 @@ def test_stats_and_repair(stems: Stems, analysed: dict[str, Any]):
     assert sum(step["checked"] for step in steps) > 0
     assert "checked" in stems("repair").stdout
     assert stems.json("sweep").keys() == {
-        "rescued", "settled", "uploadsFound", "deletionsFinished", "indexed"
+        "rescued", "settled", "announced", "uploadsFound", "deletionsFinished", "indexed"
     }  # fmt: skip
 
 

@@ -192,6 +192,19 @@ async def test_the_purge_by_hand_takes_an_age_and_spares_what_has_not_ended_badl
     assert await status_of(services, running) is JobStatus.RUNNING
 
 
+async def test_the_purge_by_hand_first_writes_what_follows_from_the_end(
+    services: Services, container: ContainerClient
+):
+    """Else its song would wait for a job that is gone, and the walk over uploads make it anew."""
+    job = await upload(services, container)
+    await services.jobs.cancel(job.id)  # and the app died
+    await services.sweeps.purge(timedelta(0))
+    with pytest.raises(NotFoundError):
+        await services.jobs.get(job.id)
+    audio = (await services.library.get_audio(job.audio_file_id)).record
+    assert (audio.analysis_status, audio.error) == (AnalysisStatus.FAILED, "The analysis was cancelled.")
+
+
 async def test_dead_letters_of_older_attempts_and_ended_jobs_change_nothing(
     services: Services, container: ContainerClient
 ):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from stem_library_client import StemLibraryClient, models
 from stem_library_client.client import Filters
 from stem_library_client.command import tempo_range
 from stem_library_client.downloads import MAX_BYTES, safe_name, save
+from stem_library_client.following import follow
 from stem_library_client.transport import Download, file_name_in
 from tests.client_models import MODELS
 from tests.client_models import models as made_models
@@ -170,3 +172,14 @@ def test_a_tempo_or_a_range(text: str, bounds: tuple[float | None, float | None]
 def test_what_is_no_tempo_is_refused(text: str):
     with pytest.raises(typer.BadParameter, match="neither a tempo nor a range"):
         tempo_range(text)
+
+
+def test_a_song_that_was_refused_without_a_job_is_an_outcome(tmp_path: Path):
+    song = tmp_path / "song.wav"
+    song.write_bytes(b"sound")
+    audio = models.AudioFile.model_construct(
+        id="a", job_id=None, analysis_status=models.AnalysisStatus.REJECTED, error="The file is too large."
+    )
+    client: Any = SimpleNamespace(upload=lambda *_: "a", get_audio=lambda _: audio)
+    (outcome,) = follow(client, [song], lambda *_: None)
+    assert outcome.error == "The file is too large."

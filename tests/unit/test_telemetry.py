@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -104,7 +105,7 @@ def test_steps_that_were_taken_elsewhere_lie_one_after_the_other(spans: InMemory
 
 # As a program that was set up to send, has something to send, and ends.
 PROGRAM = """
-import logging, sys, threading
+import logging, os, sys, threading
 from opentelemetry import metrics
 from shared import instruments, telemetry
 from shared.settings import TelemetrySettings
@@ -113,14 +114,14 @@ with telemetry.span("probed"):
     logging.getLogger("probe").warning("said")
     instruments.DEAD_LETTERS.add(1)
     instruments.GROWTH.set(4)
-if "opentelemetry.sdk" in sys.modules:
+if "opentelemetry.sdk" in sys.modules and "LEAVES_ALL_FOR_THE_END" not in os.environ:
     metrics.get_meter_provider().force_flush()
 print(len(threading.enumerate()), "opentelemetry.sdk" in sys.modules)
 """
 APPLICATION_INSIGHTS = f"InstrumentationKey={uuid.UUID(int=0)};IngestionEndpoint=http://127.0.0.1:9/"
 
 
-def run(**settings: str) -> subprocess.CompletedProcess[str]:
+def run(timeout: float = 120, **settings: str) -> subprocess.CompletedProcess[str]:
     names = {str(field.validation_alias) for field in TelemetrySettings.model_fields.values()}
     env = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.run(
@@ -129,7 +130,7 @@ def run(**settings: str) -> subprocess.CompletedProcess[str]:
         env={**env, **settings},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
     )
 
 
@@ -161,6 +162,15 @@ def test_nobody_at_the_endpoint_stops_nothing():
     """And the log of failing to send is not sent itself, for ever."""
     nobody = f"http://127.0.0.1:{free_port()}"
     done = run(OTEL_EXPORTER_OTLP_ENDPOINT=nobody, OTEL_EXPORTER_OTLP_TIMEOUT="1")
+    assert (done.returncode, done.stdout.split()[-1]) == (0, "True")
+
+
+def test_an_endpoint_that_never_answers_holds_up_the_end_for_seconds_only():
+    """By themselves the three kinds of signals would wait for half a minute, one after the other."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
+        done = run(80, **settings, LEAVES_ALL_FOR_THE_END="1")
     assert (done.returncode, done.stdout.split()[-1]) == (0, "True")
 
 
