@@ -49,7 +49,7 @@ def main() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     from gpu_worker.analysis.song import analyse_song
-    from gpu_worker.decoding import decode
+    from gpu_worker.decoding import decode_here
     from gpu_worker.separation.engine import separate
     from gpu_worker.separation.models import LoadedModel, load_model
     from shared.models import StemType
@@ -71,7 +71,7 @@ def main() -> None:
     seconds[FLOP] = counter.get_total_flops() / float(network.segment) / STRIDE / 1e9
     mix = song.with_name("mix.wav")
     finish("")
-    decode(song, mix, max_minutes=60)
+    decode_here(song, mix, max_minutes=60)
     finish("decode")
     paths = separate(preview, mix, song.with_name("stems"))
     finish("separate by the preview model")

@@ -1,12 +1,21 @@
-"""Decoding of untrusted audio: recognised by content, bounded before and while it is decoded."""
+"""Decoding of untrusted audio: recognised by content, bounded before and while it is decoded.
 
-from dataclasses import dataclass
+It is done in a process of its own, of limited memory and time, since a header may state what it likes:
+`python -m gpu_worker.decoding SOURCE TARGET MINUTES`.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 import soundfile as sf
 
+from gpu_worker.confined import complaint, run_confined
 from gpu_worker.errors import UnsuitableAudioError
 
 SAMPLE_RATE = 44_100
@@ -15,11 +24,18 @@ MIN_SECONDS = 0.1
 MAX_CHANNELS = 8
 SAMPLE_RATES = range(8_000, 192_001)
 MAX_BAD_PACKETS = 0.01
+MAX_MEMORY_BYTES = 1024**3
+MAX_COMPUTING_SECONDS = 300
+"""An hour of FLAC takes 7 s on one core."""
+
 FORMATS_THAT_STATE_THEIR_LENGTH = frozenset({"wav", "flac", "mov", "aiff"})
 """Of the others, the header's length is an estimate, or read from the last page that is there."""
 
 NOT_AUDIO = "This is not an audio file that can be read here (WAV, FLAC, MP3, OGG, Opus, M4A, AAC or AIFF)."
 DAMAGED = "The audio file is damaged and can't be decoded to its end."
+TOO_COSTLY = "The audio file takes too long to decode: it must be damaged, or made to."
+BY_THE_FILE = {-signal.SIGXCPU: TOO_COSTLY, -signal.SIGSEGV: DAMAGED, -signal.SIGABRT: DAMAGED}
+"""Ends of the decoding process that are the file's fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +68,10 @@ def recognise(head: bytes) -> str | None:
     return None
 
 
-def decode(source: Path, target: Path, *, max_minutes: float) -> SourceFormat:
-    """Decode `source` to a stereo 44.1 kHz float WAV at `target`, in constant memory.
+def decode(
+    source: Path, target: Path, *, max_minutes: float, computing_seconds: int = MAX_COMPUTING_SECONDS
+) -> SourceFormat:
+    """Decode `source` to a stereo 44.1 kHz float WAV at `target`, in limited memory and time.
 
     Parameters
     ----------
@@ -63,12 +81,46 @@ def decode(source: Path, target: Path, *, max_minutes: float) -> SourceFormat:
         Written as 32-bit float WAV.
     max_minutes : float
         Longer audio is refused, by its header or while it is decoded.
+    computing_seconds : int
+        Of one core, at most.
 
     Raises
     ------
     UnsuitableAudioError
         With a sentence that says what is wrong with the file.
+    RuntimeError
+        If decoding failed by a fault that is not the file's.
     """
+    ended = run_confined(
+        "gpu_worker.decoding",
+        str(source.absolute()),
+        str(target.absolute()),
+        str(max_minutes),
+        memory_bytes=MAX_MEMORY_BYTES,
+        computing_seconds=computing_seconds,
+    )
+    if ended.returncode in BY_THE_FILE:
+        raise UnsuitableAudioError(BY_THE_FILE[ended.returncode])
+    if ended.returncode:
+        raise RuntimeError(f"The song could not be decoded: {complaint(ended)}")
+    answer = json.loads(ended.stdout)
+    if "refusal" in answer:
+        raise UnsuitableAudioError(answer["refusal"])
+    return SourceFormat(**answer)
+
+
+def main() -> None:
+    """Decode one file, and print as JSON what it was, or why it is refused."""
+    source, target, minutes = sys.argv[1:]
+    try:
+        answer = asdict(decode_here(Path(source), Path(target), max_minutes=float(minutes)))
+    except UnsuitableAudioError as error:
+        answer = {"refusal": str(error)}
+    sys.stdout.write(json.dumps(answer))
+
+
+def decode_here(source: Path, target: Path, *, max_minutes: float) -> SourceFormat:
+    """Decode as `decode` does, in this process: nothing limits what a file may cost it."""
     with source.open("rb") as file:
         head = file.read(12)
         if not head:
@@ -78,7 +130,8 @@ def decode(source: Path, target: Path, *, max_minutes: float) -> SourceFormat:
             raise UnsuitableAudioError(NOT_AUDIO)
         file.seek(0)
         try:
-            with av.open(file, mode="r", format=demuxer) as container:
+            # Tags are often in another encoding than they should be; here they don't matter.
+            with av.open(file, mode="r", format=demuxer, metadata_errors="replace") as container:
                 return _decode(container, demuxer, target, max_minutes * 60)
         except av.error.FFmpegError as error:
             raise UnsuitableAudioError(DAMAGED) from error
@@ -100,9 +153,7 @@ def _decode(
     if stated is not None and stated > max_seconds and demuxer in FORMATS_THAT_STATE_THEIR_LENGTH:
         raise UnsuitableAudioError(too_long)
 
-    # One channel stays one until it is written: FFmpeg's mono to stereo would take 3 dB off.
-    layout = "mono" if channels == 1 else "stereo"
-    resampler = av.AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
+    resampler = _Resampler()
     packets = bad_packets = 0
     with sf.SoundFile(target, "w", SAMPLE_RATE, CHANNELS, subtype="FLOAT", format="WAV") as output:
         for packet in container.demux(stream):
@@ -113,11 +164,11 @@ def _decode(
                 bad_packets += 1
                 continue
             for frame in frames:
-                _write(resampler.resample(frame), output)
+                _write(resampler.take(frame), output)
             if output.frames > max_seconds * SAMPLE_RATE:
                 raise UnsuitableAudioError(too_long)
         if output.frames:
-            _write(resampler.resample(None), output)
+            _write(resampler.rest(), output)
         seconds = output.frames / SAMPLE_RATE
     if bad_packets > max(1, MAX_BAD_PACKETS * packets):
         raise UnsuitableAudioError(DAMAGED)
@@ -130,9 +181,36 @@ def _decode(
     return SourceFormat(duration_seconds=seconds, sample_rate=rate, channels=channels)
 
 
-def _write(frames: list[av.AudioFrame], output: sf.SoundFile) -> None:
+class _Resampler:
+    """Makes all frames alike, also those of joined files, whose channels and rate change on the way."""
+
+    def __init__(self) -> None:
+        self._source: tuple[str, str, int] | None = None
+        self._resampler: av.AudioResampler | None = None
+
+    def take(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        source = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if source != self._source:
+            yield from self.rest()
+            # One channel stays one until it is written: FFmpeg's mono to stereo would take 3 dB off.
+            layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+            self._resampler = av.AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
+            self._source = source
+        assert self._resampler is not None
+        yield from self._resampler.resample(frame)
+
+    def rest(self) -> list[av.AudioFrame]:
+        """Return what is still held back."""
+        return self._resampler.resample(None) if self._resampler else []
+
+
+def _write(frames: Iterable[av.AudioFrame], output: sf.SoundFile) -> None:
     for frame in frames:
         samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
         if not np.isfinite(samples).all():
             raise UnsuitableAudioError("The file holds samples that are no numbers (NaN or infinite).")
         output.write(np.broadcast_to(samples, (len(samples), CHANNELS)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,11 @@
 """What a song's file says of itself: title, artist, album and artwork.
 
 Tags are as untrusted as the sound: a compressed frame of some megabytes unpacks to gigabytes, and a reader
-may loop. So they are read in a process of their own, of limited memory and time: `python -m gpu_worker.tags`.
+may loop. So they are read in a process of their own, of limited memory and time.
 """
 
-import contextlib
 import json
 import logging
-import resource
 import subprocess
 import sys
 from base64 import b64decode
@@ -27,6 +25,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
+from gpu_worker.confined import complaint, run_confined
 from shared.file_names import one_line
 
 logger = logging.getLogger(__name__)
@@ -59,19 +58,20 @@ class Tags:
 
 def read_tags(song: Path, folder: Path) -> Tags:
     """Return the tags of a song, none where they can't be read, and write its artwork into `folder`."""
-    command = [sys.executable, "-m", __spec__.name, str(song), str(folder)]
     try:
-        reader = subprocess.run(
-            command, cwd=Path(__file__).parents[1], capture_output=True, timeout=MAX_SECONDS, check=True
+        reader = run_confined(
+            "gpu_worker.tags",
+            str(song),
+            str(folder),
+            memory_bytes=MAX_MEMORY_BYTES,
+            computing_seconds=MAX_COMPUTING_SECONDS,
+            wall_seconds=MAX_SECONDS,
         )
     except subprocess.TimeoutExpired:
         logger.warning("The tags were not read: that takes over %d s", MAX_SECONDS)
         return Tags()
-    except subprocess.CalledProcessError as error:
-        last_line = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        logger.warning(
-            "The tags can't be read: %s", last_line[:MAX_LETTERS] or f"exit code {error.returncode}"
-        )
+    if reader.returncode:
+        logger.warning("The tags can't be read: %s", complaint(reader)[:MAX_LETTERS])
         return Tags()
     found = json.loads(reader.stdout)
     artwork = found.pop("artwork")
@@ -80,9 +80,6 @@ def read_tags(song: Path, folder: Path) -> Tags:
 
 def main() -> None:
     """Print the tags of a song as JSON; its artwork is written into a folder."""
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_COMPUTING_SECONDS, MAX_COMPUTING_SECONDS))
-    with contextlib.suppress(ValueError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     song, folder = map(Path, sys.argv[1:])
     with song.open("rb") as opened:
         file = File(opened, options=FORMATS)

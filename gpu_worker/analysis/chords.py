@@ -111,8 +111,7 @@ def find_chords(
     beats, downbeats : array_like
         Seconds, ascending. With fewer than two beats the grid is one of STEP_WITHOUT_BEATS.
     """
-    seconds = len(activations.notes) / activations.frame_rate
-    grid = _grid(np.asarray(beats, dtype=np.float64), seconds)
+    grid = _grid(np.asarray(beats, dtype=np.float64), activations.seconds)
     if len(grid) < 2:
         return []
     evidence = _evidence(activations, bass, grid)
@@ -131,7 +130,8 @@ def find_chords(
 def _grid(beats: Values, seconds: float) -> Values:
     """Edges of the beats, from 0 to the end of the sound; the beats go on evenly where none was tracked."""
     if len(beats) < 2:
-        return np.arange(0, seconds + STEP_WITHOUT_BEATS / 2, STEP_WITHOUT_BEATS)
+        whole = np.arange(0, seconds - STEP_WITHOUT_BEATS / 2, STEP_WITHOUT_BEATS)
+        return np.append(whole, seconds)
     first, last = beats[1] - beats[0], beats[-1] - beats[-2]
     before = np.arange(beats[0] - first, 0, -first)[::-1]
     after = np.arange(beats[-1] + last, seconds, last)

@@ -37,6 +37,8 @@ class NoteActivations:
     """That a note of this pitch begins."""
     frame_rate: float
     """Frames a second."""
+    seconds: float
+    """Length of the sound; the last frame may end a little later."""
 
     @property
     def pitch_classes(self) -> NDArray[np.float32]:
@@ -82,7 +84,10 @@ def note_activations(sound: Sound, *, tuning_cents: float = 0.0) -> NoteActivati
         notes.append(note[:, kept].reshape(-1, PITCHES).astype(np.float16))
         onsets.append(onset[:, kept].reshape(-1, PITCHES).astype(np.float16))
     return NoteActivations(
-        np.concatenate(notes)[:frames], np.concatenate(onsets)[:frames], speed * ANALYSIS_RATE / HOP
+        np.concatenate(notes)[:frames],
+        np.concatenate(onsets)[:frames],
+        frame_rate=speed * ANALYSIS_RATE / HOP,
+        seconds=sound.seconds,
     )
 
 

@@ -21,7 +21,7 @@ from gpu_worker.analysis.sections import find_sections
 from gpu_worker.analysis.similarity import similarity_vector
 from gpu_worker.analysis.sound import Sound, load_sound
 from gpu_worker.analysis.tracked_beats import BeatTracker, rhythm_of
-from gpu_worker.notation.export import NO_NOTES, find_places, missing_files, notation_of
+from gpu_worker.notation.export import NO_NOTES, missing_files, notation_of
 from gpu_worker.notation.notes import Note
 from gpu_worker.notation.score import Music, Part
 from gpu_worker.notation.transcription import strokes_as_notes, transcribe
@@ -159,7 +159,7 @@ def _notation(shared: dict[str, Any], part: Part | None) -> dict[str, Any]:
     if part is None:
         return {"unmeasured": shared["unmeasured"] | {"notationData": NO_NOTES}}
     reasons = shared["unmeasured"] | missing_files(part)
-    return {"notationData": notation_of(part, find_places(part)), "unmeasured": reasons}
+    return {"notationData": notation_of(part), "unmeasured": reasons}
 
 
 def _similarity(features: Features) -> list[float] | None:

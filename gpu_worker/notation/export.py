@@ -1,13 +1,12 @@
 """The files of a part: MIDI, MusicXML and JSON."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gpu_worker.notation.midi import write_midi
 from gpu_worker.notation.score import DRUM_PITCHES, Part
-from gpu_worker.notation.tablature import GUITAR, Place, bass_for, find_tablature
+from gpu_worker.notation.tablature import Place
 from shared.ids import NOTATION_SUFFIXES
 from shared.models import StemType
 
@@ -25,7 +24,7 @@ def export(*, part: Part, folder: Path) -> dict[str, Any]:
     """
     files = write_files(part=part, folder=folder)
     document = {
-        **notation_of(part, find_places(part)),
+        **notation_of(part),
         **{field: path.name for field, path in files.items()},
         "unmeasured": missing_files(part),
     }
@@ -52,7 +51,7 @@ def write_files(*, part: Part, folder: Path) -> dict[str, Path]:
         # Here, since music21 takes a second to import.
         from gpu_worker.notation.musicxml import write_musicxml
 
-        write_musicxml(part=part, places=find_places(part), path=musicxml)
+        write_musicxml(part=part, path=musicxml)
     return files
 
 
@@ -65,28 +64,10 @@ def missing_files(part: Part) -> dict[str, str]:
     return {"musicXmlUri": UNEVEN_BARS if part.music.metre else NO_BARS}
 
 
-def notation_of(part: Part, places: Sequence[Place | None]) -> dict[str, Any]:
+def notation_of(part: Part) -> dict[str, Any]:
     """Return a part as the record holds it, of no files yet."""
-    notes = [_note(part, number, place) for number, place in enumerate(places)]
+    notes = [_note(part, number, place) for number, place in enumerate(part.places)]
     return {"notes": notes, "midiUri": None, "musicXmlUri": None}
-
-
-def find_places(part: Part) -> list[Place | None]:
-    """Return string and fret of each note; what is quantised to one beat is played together."""
-    places: list[Place | None] = [None] * len(part.notes)
-    if part.stem not in (StemType.BASS, StemType.OTHER):
-        return places
-    together: dict[float, list[int]] = {}
-    for number, note in enumerate(part.notes):
-        together.setdefault(note.onset if note.beat is None else note.beat, []).append(number)
-    chords = [[part.notes[number].pitch for number in numbers] for numbers in together.values()]
-    instrument = GUITAR if part.stem is StemType.OTHER else bass_for([note.pitch for note in part.notes])
-    for numbers, found in zip(
-        together.values(), find_tablature(chords=chords, instrument=instrument), strict=True
-    ):
-        for number, place in zip(numbers, found or (), strict=found is not None):
-            places[number] = place
-    return places
 
 
 def _note(part: Part, number: int, place: Place | None) -> dict[str, Any]:

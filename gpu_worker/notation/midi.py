@@ -18,6 +18,9 @@ PROGRAMS = {StemType.DRUMS: 0, StemType.BASS: 33, StemType.VOCALS: 52, StemType.
 MIDI_SECONDS_PER_BEAT = 0.5
 """MIDI's own tempo, where none is given."""
 
+A_TICK = 0.0005
+"""Seconds that are nothing in a file of TICKS_PER_QUARTER."""
+
 BEND_RANGE_CENTS = 200.0
 BEND_STEPS = 8192
 
@@ -79,7 +82,7 @@ def _spans(music: Music, metre: Metre) -> list[tuple[float, int]]:
     gaps = np.diff(music.beats)
     spans = [(float(gap), 1) for gap in gaps]
     first = float(music.beats[0])
-    if first <= 0:
+    if first < A_TICK:
         return spans
     bar, place = (metre.beats, (music.first_position or 1) - 1) if music.has_bars else (1, 0)
     most = math.ceil(first / float(gaps[0])) + bar

@@ -59,15 +59,13 @@ class _Piece:
     is_last: bool
 
 
-def write_musicxml(*, part: Part, places: Sequence[Place | None], path: Path) -> None:
+def write_musicxml(*, part: Part, path: Path) -> None:
     """Write a part as MusicXML 4.0.
 
     Parameters
     ----------
     part : Part
         Of a song with bars.
-    places : sequence of Place or None
-        String and fret of each of the part's notes, for those that have one.
     path : Path
         Where to.
 
@@ -93,7 +91,7 @@ def write_musicxml(*, part: Part, places: Sequence[Place | None], path: Path) ->
     score.metadata = metadata.Metadata(title=part.stem)
     score.insert(0, staff)
     root = ElementTree.fromstring(GeneralObjectExporter(score).parse())  # noqa: S314 (music21's own)
-    _add_tablature(root, [places[number] for each in chords for number in each.notes])
+    _add_tablature(root, [part.places[number] for each in chords for number in each.notes])
     path.write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
 
 

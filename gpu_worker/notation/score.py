@@ -3,11 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from gpu_worker.notation.notes import COMPOUND_STEPS, STEPS_PER_BEAT, Note, quantise
+from gpu_worker.notation.tablature import GUITAR, Place, bass_for, find_tablature
 from shared.keys import MusicalKey
 from shared.models import StemType
 
@@ -134,7 +136,31 @@ class Part:
         compound = music.metre is not None and music.metre.is_compound
         steps = COMPOUND_STEPS if compound else STEPS_PER_BEAT
         placed = quantise(notes=notes, beats=music.beats, steps=steps)
-        return cls(stem, music, sorted(placed, key=lambda note: (note.onset, note.pitch)))
+        placed.sort(key=lambda note: (note.onset, note.pitch))
+        return cls(stem, music, _one_at_a_time(placed) if stem in MONOPHONIC else placed)
+
+    @cached_property
+    def places(self) -> list[Place | None]:
+        """String and fret of each note; None where the instrument can't play it, or has no frets.
+
+        What other plays on one beat is played together; a bass plays one note after the other.
+        """
+        if self.stem not in (StemType.BASS, StemType.OTHER):
+            return [None] * len(self.notes)
+        together: dict[float, dict[int, list[int]]] = {}
+        for number, note in enumerate(self.notes):
+            moment = note.onset if note.beat is None or self.stem in MONOPHONIC else note.beat
+            together.setdefault(moment, {}).setdefault(note.pitch, []).append(number)
+        found = find_tablature(
+            chords=[list(numbers) for numbers in together.values()],
+            instrument=GUITAR if self.stem is StemType.OTHER else bass_for([n.pitch for n in self.notes]),
+        )
+        places: list[Place | None] = [None] * len(self.notes)
+        for numbers, chord in zip(together.values(), found, strict=True):
+            for repeated, place in zip(numbers.values(), chord or (), strict=chord is not None):
+                for number in repeated:
+                    places[number] = place
+        return places
 
 
 @dataclass(frozen=True)
@@ -182,6 +208,18 @@ def write_voice(part: Part) -> list[Chord]:
         unit = music.metre.beat_quarters
         chords.append(Chord((start + lead) * unit, length * unit, members))
     return chords
+
+
+def _one_at_a_time(notes: list[Note]) -> list[Note]:
+    """End each quantised note where the next begins at latest, unless both are on one place of the grid."""
+    ended = []
+    for note, following in zip(notes, [*notes[1:], None], strict=True):
+        if note.beat is None or note.beats is None or following is None or following.beat is None:
+            ended.append(note)
+            continue
+        gap = following.beat - note.beat
+        ended.append(replace(note, beats=min(note.beats, gap)) if gap > 0 else note)
+    return ended
 
 
 def _one_a_pitch(part: Part, places: list[int]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from gpu_worker.decoding import CHANNELS, SAMPLE_RATE, decode, recognise
+from gpu_worker.decoding import CHANNELS, SAMPLE_RATE, decode, decode_here, recognise
 from gpu_worker.errors import UnsuitableAudioError
 
 SECONDS = 2.0
@@ -42,7 +42,7 @@ def target(tmp_path: Path) -> Path:
 
 def refused(source: Path, target: Path, sentence: str, *, max_minutes: float = 60) -> None:
     with pytest.raises(UnsuitableAudioError, match=sentence) as error:
-        decode(source, target, max_minutes=max_minutes)
+        decode_here(source, target, max_minutes=max_minutes)
     assert str(error.value).endswith(".")
 
 
@@ -55,7 +55,7 @@ def test_every_accepted_format_is_decoded(tmp_path: Path, target: Path, name: st
         written(path, 48_000, format="OGG", subtype="OPUS")
     else:
         written(path)
-    source = decode(path, target, max_minutes=1)
+    source = decode_here(path, target, max_minutes=1)
     samples, rate = sf.read(target)
     assert (rate, samples.shape[1]) == (SAMPLE_RATE, CHANNELS)
     assert source.duration_seconds == pytest.approx(SECONDS, abs=0.1)  # codecs pad
@@ -67,7 +67,7 @@ def test_every_accepted_format_is_decoded(tmp_path: Path, target: Path, name: st
     ("rate", "channels"), [(8_000, 1), (22_050, 1), (48_000, 2), (96_000, 2), (192_000, 1)]
 )
 def test_rates_and_channels_become_stereo_at_44100(tmp_path: Path, target: Path, rate: int, channels: int):
-    source = decode(written(tmp_path / "a.wav", rate, channels), target, max_minutes=1)
+    source = decode_here(written(tmp_path / "a.wav", rate, channels), target, max_minutes=1)
     assert (source.sample_rate, source.channels) == (rate, channels)
     samples, _ = sf.read(target)
     assert len(samples) == pytest.approx(SECONDS * SAMPLE_RATE, abs=64)
@@ -77,19 +77,19 @@ def test_rates_and_channels_become_stereo_at_44100(tmp_path: Path, target: Path,
 
 def test_six_channels_are_mixed_down(tmp_path: Path, target: Path):
     path = written(tmp_path / "a.wav", channels=6)
-    assert decode(path, target, max_minutes=1).channels == 6
+    assert decode_here(path, target, max_minutes=1).channels == 6
     assert sf.info(target).channels == 2
 
 
 def test_a_lossless_stereo_file_comes_through_unchanged(tmp_path: Path, target: Path):
     path = written(tmp_path / "a.wav", subtype="FLOAT")
-    decode(path, target, max_minutes=1)
+    decode_here(path, target, max_minutes=1)
     assert np.array_equal(sf.read(target)[0], sf.read(path)[0])
 
 
 def test_the_name_says_nothing(tmp_path: Path, target: Path):
     path = written(tmp_path / "a.flac").rename(tmp_path / "a.txt")
-    assert decode(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS)
+    assert decode_here(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_next_to_no_sound_is_refused(tmp_path: Path, target: Path, frames: int):
 def test_a_wav_that_promises_more_is_taken_for_what_it_holds(tmp_path: Path, target: Path):
     path = written(tmp_path / "a.wav")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert decode(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS / 2, abs=0.1)
+    assert decode_here(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS / 2, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.aiff"])
@@ -157,7 +157,65 @@ def test_a_long_file_is_refused_by_its_header_or_while_it_is_decoded(tmp_path: P
     for name in ("a.flac", "a.ogg"):
         sf.write(tmp_path / name, silence, 8_000)
         refused(tmp_path / name, target, "longer than 1 minutes", max_minutes=1)
-    decode(tmp_path / "a.flac", target, max_minutes=1.1)
+    decode_here(tmp_path / "a.flac", target, max_minutes=1.1)
+
+
+@pytest.mark.parametrize("rate", [1, 7_999, 10_000_000])
+def test_a_rate_of_no_music_is_refused(tmp_path: Path, target: Path, rate: int):
+    path = tmp_path / "a.wav"
+    sf.write(path, np.zeros((1000, 1)), rate)
+    refused(path, target, f"{rate} Hz")
+
+
+def test_tags_in_another_encoding_do_not_matter(tmp_path: Path, target: Path):
+    """As old programs write them: Latin-1, where a reader expects UTF-8."""
+    path = tmp_path / "a.wav"
+    with sf.SoundFile(path, "w", 44_100, 2) as file:
+        file.artist = "Bjork"
+        file.write(tone())
+    path.write_bytes(path.read_bytes().replace(b"Bjork", "Björk".encode("latin-1")))
+    assert decode_here(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS)
+
+
+def test_joined_files_of_other_channels_or_rate_are_decoded_to_their_end(tmp_path: Path, target: Path):
+    joined = tmp_path / "joined.mp3"
+    kinds = ((44_100, 1), (44_100, 2), (48_000, 2))
+    parts = [written(tmp_path / f"{number}.mp3", *kind) for number, kind in enumerate(kinds)]
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    source = decode_here(joined, target, max_minutes=1)
+    assert source.duration_seconds == pytest.approx(3 * SECONDS, abs=0.3)  # codecs pad
+    samples, _ = sf.read(target)
+    for part in range(3):
+        middle = samples[round((part * SECONDS + 0.5) * SAMPLE_RATE) :][:SAMPLE_RATE]
+        assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / 2**0.5, rel=0.05)
+
+
+def test_a_song_is_decoded_apart(tmp_path: Path, target: Path):
+    path = written(tmp_path / "a.wav", 48_000, 1)
+    source = decode(path, target, max_minutes=1)
+    assert (source.sample_rate, source.channels) == (48_000, 1)
+    assert source.duration_seconds == pytest.approx(SECONDS)
+    assert sf.info(target).samplerate == SAMPLE_RATE
+    with pytest.raises(UnsuitableAudioError, match="longer than"):
+        decode(path, target, max_minutes=0.01)
+
+
+def test_a_file_made_to_keep_its_decoder_busy_is_refused(tmp_path: Path, target: Path):
+    """A WAV whose data are said to end at once: its demuxer looks for more in every two bytes that follow."""
+    path = tmp_path / "a.wav"
+    with sf.SoundFile(path, "w", 8_000, 1) as file:
+        file.write(np.zeros(8_000 * 1800, "int16"))
+    content = bytearray(path.read_bytes())
+    content[40:44] = (16_000).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(UnsuitableAudioError, match="takes too long to decode"):
+        decode(path, target, max_minutes=60, computing_seconds=1)
+
+
+def test_a_fault_that_is_not_the_files_is_no_refusal(tmp_path: Path):
+    path = written(tmp_path / "a.wav")
+    with pytest.raises(RuntimeError, match="could not be decoded"):
+        decode(path, tmp_path / "no folder" / "decoded.wav", max_minutes=1)
 
 
 def test_too_many_channels_are_refused(tmp_path: Path, target: Path):
@@ -170,7 +228,7 @@ def test_a_header_that_states_no_length_is_decoded(tmp_path: Path, target: Path)
     content[21] &= 0xF0  # STREAMINFO's 36 bits of total samples
     content[22:26] = bytes(4)
     path.write_bytes(content)
-    assert decode(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS)
+    assert decode_here(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS)
 
 
 def test_a_video_gives_its_sound(tmp_path: Path, target: Path):
@@ -190,7 +248,7 @@ def test_a_video_gives_its_sound(tmp_path: Path, target: Path):
             container.mux(audio.encode(part))
         container.mux(video.encode(None))
         container.mux(audio.encode(None))
-    assert decode(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS, abs=0.1)
+    assert decode_here(path, target, max_minutes=1).duration_seconds == pytest.approx(SECONDS, abs=0.1)
 
 
 @pytest.mark.parametrize(

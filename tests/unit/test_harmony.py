@@ -129,6 +129,13 @@ def test_chords_follow_one_another_from_start_to_end():
     assert all(before.end == after.start for before, after in itertools.pairwise(found))
 
 
+@pytest.mark.parametrize("beats", [[], [0.5, 1.0, 1.5]])
+def test_chords_end_with_the_sound(beats: list[float]):
+    heard = sound(played((48, 52, 55), seconds=1.8))
+    found = find_chords(activations=note_activations(heard), bass=[], beats=beats)
+    assert found[-1].end == heard.seconds
+
+
 def test_an_inversion_is_named_after_the_bass():
     samples = played(voiced(0, "maj"), voiced(9, "min"))
     bass = [

@@ -1,5 +1,6 @@
 """Files of notation, read back by other libraries (mido, musicxml) than wrote them."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import mido
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from musicxml.parser.parser import parse_musicxml
 
@@ -224,6 +225,25 @@ def test_guitar_chords_have_strings_and_frets(tmp_path: Path):
     assert technical == frets
 
 
+@pytest.mark.parametrize(("stem", "string"), [(StemType.BASS, 3), (StemType.OTHER, 5)])
+def test_a_note_struck_twice_within_a_step_is_no_chord_on_the_fretboard(stem: StemType, string: int):
+    song = music()
+    part = Part.of(stem, song, played(song, [(1, 0.1, 45), (1.1, 1, 45), (2, 1, 45)]))
+    assert [note.beat for note in part.notes] == [1, 1, 2]
+    fret = 45 - {StemType.BASS: 33, StemType.OTHER: 45}[stem]
+    assert set(part.places) <= {(string, fret), (string - 1, fret - 5), (string - 2, fret - 10)}
+    assert len(set(part.places)) == 1
+
+
+def test_what_one_voice_plays_ends_where_the_next_note_begins():
+    """A note of 1.6 beats that is read in triplets, and the next one in sixteenths."""
+    song = music()
+    line = [(1, 1 / 3, 40), (4 / 3, 1 / 3, 41), (5 / 3, 0.55, 43), (2.25, 0.25, 45)]
+    notes = Part.of(StemType.VOCALS, song, played(song, line)).notes
+    for note, following in itertools.pairwise(notes):
+        assert note.beat + note.beats <= following.beat
+
+
 def test_without_bars_there_is_no_musicxml_and_it_says_why(tmp_path: Path):
     song = Music(beats=[], first_position=None, metre=None, key=None, bpm=None, tuning=None)
     notes = [Note(onset=0.25, offset=0.5, pitch=40, velocity=90, confidence=1)]
@@ -308,6 +328,12 @@ NOTES = st.lists(
     signature=st.sampled_from(["2/4", "3/4", "4/4", "6/8", "7/8"]),
     stem=st.sampled_from([StemType.BASS, StemType.VOCALS, StemType.OTHER]),
     first=st.floats(0, 3),
+)
+@example(
+    notes=[Note(onset=0, offset=1, pitch=30, velocity=80, confidence=0.5)],
+    signature="2/4",
+    stem=StemType.BASS,
+    first=5e-324,
 )
 def test_any_notes_can_be_written(notes: list[Note], signature: str, stem: StemType, first: float):
     song = music(signature, beats=first + np.arange(30) * 0.43, first_position=2)
