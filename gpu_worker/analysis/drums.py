@@ -96,11 +96,15 @@ class DrumOnsets:
         return unknown
 
 
+NO_ONSETS = DrumOnsets(
+    np.zeros(0, np.int64), np.zeros((0, len(CONTEXT) * BANDS), np.float32), np.zeros(0, np.float32)
+)
+
+
 def find_onsets(sound: Sound) -> DrumOnsets:
     """Find all moments at which the spectrum of a drum stem rises."""
     if sound.is_silent:
-        nothing = np.zeros((0, len(CONTEXT) * BANDS), np.float32)
-        return DrumOnsets(np.zeros(0, np.int64), nothing, np.zeros(0, np.float32))
+        return NO_ONSETS
     bands = mel_bands(sound, window=WINDOW, hop=HOP, bands=BANDS)
     peaks = bands.max(axis=0)
     # A percentile, so that one odd crack is no measure; but a stem of few strokes is mostly silence.

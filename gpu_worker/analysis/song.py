@@ -10,8 +10,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from gpu_worker.analysis import wire
-from gpu_worker.analysis.accents import hear
-from gpu_worker.analysis.drums import DrumOnsets, find_onsets, transcribe_drums
+from gpu_worker.analysis.accents import hear, is_leak
+from gpu_worker.analysis.drums import NO_ONSETS, DrumOnsets, find_onsets, transcribe_drums
 from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.harmony import Harmony, analyse_harmony
 from gpu_worker.analysis.meter import Accents
@@ -94,8 +94,12 @@ def _put_together(heard: dict[StemType, _Lone], beat_tracker: BeatTracker | None
     sounds = {stem: each.sound for stem, each in features.items()}
     bass, other, vocals = (features[stem] for stem in (StemType.BASS, StemType.OTHER, StemType.VOCALS))
     strokes = find_onsets(sounds[StemType.DRUMS])
-    accents = hear(drums=strokes, bass=bass, other=vocals if other.sound.is_silent else other)
     mix = _mix(list(sounds.values()))
+    accents = hear(
+        drums=NO_ONSETS if is_leak(sounds[StemType.DRUMS], mix) else strokes,
+        bass=bass,
+        other=vocals if is_leak(other.sound, mix) else other,
+    )
     rhythm = _rhythm(beat_tracker, accents, mix)
     sections = (
         find_sections(accents=accents, stems=list(sounds.values()), downbeats=rhythm.downbeats)

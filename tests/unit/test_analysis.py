@@ -12,6 +12,7 @@ from gpu_worker.analysis.song import analyse_song
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
 from shared.keys import MusicalKey
 from shared.models import SongMusic, StemMeasures, StemType
+from tests.unit.test_rhythm import Band
 
 RATE = 44_100
 
@@ -127,6 +128,26 @@ def test_a_song_is_analysed_from_its_stems(stems: dict[StemType, Path]):
 
 def test_stems_heard_side_by_side_give_what_they_give_one_after_the_other(stems: dict[StemType, Path]):
     assert analyse_song(stems, threads=1) == analyse_song(stems)
+
+
+def test_what_leaked_into_the_drums_marks_no_beats(tmp_path: Path):
+    """Separation leaves a little of the others in the stem of drums that the song does not have."""
+    parts = Band(100).stems()
+    silence = np.zeros_like(parts["bass"].samples)
+    leak = 0.02 * clicks(137, len(silence) / ANALYSIS_RATE)
+    found = []
+    for name, drums in (("silent", silence), ("leaky", np.resize(leak, len(silence)))):
+        samples = dict.fromkeys(StemType, silence) | {
+            StemType.DRUMS: drums,
+            StemType.BASS: parts["bass"].samples,
+            StemType.OTHER: parts["other"].samples,
+        }
+        paths = {stem: tmp_path / f"{name}-{stem}.wav" for stem in samples}
+        for stem, path in paths.items():
+            sf.write(path, samples[stem], ANALYSIS_RATE)
+        found.append(analyse_song(paths).stems[StemType.BASS]["beats"])
+    assert found[0] is not None
+    assert found[1] == found[0]
 
 
 def test_what_is_null_has_a_reason(stems: dict[StemType, Path]):
