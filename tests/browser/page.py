@@ -10,8 +10,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-SOON = 30
-ANALYSED = 300
+SOON = 120
+ANALYSED = 600
 
 DROP = """
 const files = new DataTransfer();

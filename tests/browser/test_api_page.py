@@ -8,7 +8,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser.chromium import BROWSER, DRIVER, MISSING, chromium
 from tests.conftest import Cloud
 
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.mark.skipif(not (BROWSER and DRIVER), reason=MISSING)

@@ -84,8 +84,9 @@ def test_the_workers_steps_are_shown_as_they_go(
         return page.find("#progress-step").text in WORKER_STEPS and 0 < value < 100
 
     WebDriverWait(page.browser, ANALYSED, poll_frequency=0.1).until(at_work, "no step of the worker")
-    # The tests to come need not wait for the rest of it.
-    client.delete_audio(page.browser.current_url.partition("#")[2])
+    audio = client.get_audio(page.browser.current_url.partition("#")[2])
+    client.cancel_job(str(audio.job_id))  # no other test is to wait for it
+    assert page.wait_for("#alert").text == "long.flac: The analysis was cancelled."
 
 
 def test_what_could_not_be_measured_is_a_dash_with_its_reason(page: Page) -> None:

@@ -63,7 +63,7 @@ def test_who_is_not_signed_in_is_asked_to_and_comes_back(
     browser.get(f"http://127.0.0.1:{server.server_port}/")
     browser.find_element(By.ID, "file").send_keys(str(song))
     sign_ins: list[str] = server.sign_ins  # type: ignore[attr-defined]
-    WebDriverWait(browser, 30).until(lambda _: sign_ins)
+    WebDriverWait(browser, 120).until(lambda _: sign_ins)
     asked = urlsplit(sign_ins[0])
     assert asked.path == "/.auth/login/aad"
     assert parse_qs(asked.query) == {"post_login_redirect_uri": ["/"]}

@@ -145,7 +145,7 @@ class Orchestrations(Load):
 
     def __init__(self, stand_ins: StandIns) -> None:
         super().__init__(stand_ins)
-        self._http = httpx.Client(base_url=stand_ins.api)
+        self._http = httpx.Client(base_url=stand_ins.api, timeout=60)
 
     def write(self, number: int) -> None:
         answer = self._http.post(f"/start/{number}")

@@ -11,9 +11,8 @@ from local.process import Program, free_port
 from local.resources import SERVICE_BUS_FILE, create_blob_container, create_cosmos_containers
 from shared.effects import CRASH_AT
 from stem_library_client import StemLibraryClient
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 
-PATIENCE = 60.0
 SETTINGS = {
     "AUTH_MODE": "off",
     "LEASE_SECONDS": "6",
@@ -98,9 +97,14 @@ class Product:
         self.host.kill()
         self.host = self._start_host(crash_at)
 
-    def start_worker(self, crash_at: str = "", python: Sequence[str] = (sys.executable,)) -> Program:
-        env = {**self.settings, CRASH_AT: crash_at}
-        worker = Program("worker", [*python, "-m", "gpu_worker"], env=env, on_line=self._log)
+    def start_worker(
+        self, crash_at: str = "", held_at: str = "", python: Sequence[str] = (sys.executable,)
+    ) -> Program:
+        """Start a worker, to die at a moment, or to have its model stand still once at a step."""
+        held = self._folder / f"held-{len(self.workers)}"
+        env = {**self.settings, CRASH_AT: crash_at, "HELD_AT": held_at, "HELD": str(held)}
+        module = "tests.faults.held_worker" if held_at else "gpu_worker"
+        worker = Program("worker", [*python, "-m", module], env=env, on_line=self._log)
         self.workers.append(worker)
         return worker.wait_ready(PATIENCE)
 

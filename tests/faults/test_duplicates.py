@@ -18,11 +18,14 @@ from gpu_worker.settings import WorkerSettings
 from shared.worker_contract import AnalysisMessage
 from stem_library_client import ApiError, StemLibraryClient
 from stem_library_client.models import ClaimRequest, Completion, Job
+from tests.conftest import wait_for
 from tests.faults.many import RESULT, Calls, take_messages, upload_songs
 from tests.faults.product import Product
 from tests.faults.workers import QUEUE, is_queue_empty
 
 JOBS, MESSAGES, WORKERS = 50, 1000, 3
+LATE = 100
+"""Messages that come when their jobs have been deleted."""
 
 
 class Analyses:
@@ -74,9 +77,9 @@ def send(product: Product, messages: list[AnalysisMessage]) -> None:
             )
 
 
-async def test_duplicates_cost_no_analysis(tmp_path: Path):
+async def test_duplicates_cost_no_analysis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     chance = random.Random(13)
-    with Product(tmp_path, COMPLETED_JOB_TTL_SECONDS="5") as product:  # late ones find the job deleted
+    with Product(tmp_path, COMPLETED_JOB_TTL_SECONDS="2") as product:
         await upload_songs(product, JOBS)
         messages = take_messages(product, JOBS)
         fallen = list(messages)[::2]
@@ -91,13 +94,19 @@ async def test_duplicates_cost_no_analysis(tmp_path: Path):
             for number in range(each)
         ]
         chance.shuffle(flood)
-        send(product, flood)
+        send(product, flood[LATE:])
         with ThreadPoolExecutor(WORKERS) as pool:
             done = pool.map(work_until_empty, [product] * WORKERS, ["w1", "w2", "w3"])
             analyses = [analysis for of_worker in done for analysis in of_worker]
         assert len(flood) == MESSAGES
         assert sorted(analyses) == sorted(queued.items())
         assert is_queue_empty(product)
+        wait_for(lambda: not [*product.client.list_jobs()], "the deletion of all jobs")
+        send(product, flood[:LATE])
+        monkeypatch.setattr("gpu_worker.main.DRAINED_AFTER", 2)  # nothing is put off any more
+        assert work_until_empty(product, "w4") == []
+        assert is_queue_empty(product)
         async with httpx.AsyncClient(base_url=product.api) as api:
-            today = (await api.get("/api/jobs/stats")).json()["days"][0]
-        assert (today["completed"], today["failed"], today["cancelled"]) == (JOBS, 0, 0)
+            days = (await api.get("/api/jobs/stats")).json()["days"]
+        ends = [sum(day[end] for day in days) for end in ("completed", "failed", "cancelled")]
+        assert ends == [JOBS, 0, 0]

@@ -17,7 +17,7 @@ from tests.faults.product import Product
 
 JOBS = int(os.environ.get("MANY_JOBS", "100"))
 """They complete as fast as one host takes it, some 20 a second on two cores; deleting is faster."""
-KEPT, SEEN_UNTIL, GONE_AT = 30.0, 29.0, 32.0
+KEPT, GONE_AT = 30.0, 32.0
 WATCHED = 5
 """Jobs that are asked for again and again; of the others the log tells."""
 LOOK_SECONDS = 0.25
@@ -89,4 +89,5 @@ async def test_each_of_many_jobs_is_deleted_in_its_time(product: Product):
     )
     assert ages[0] >= KEPT
     assert p99 <= GONE_AT
-    assert min(seen for seen, _ in looks) >= SEEN_UNTIL
+    assert min(gone for _, gone in looks) >= KEPT, "all looks before that saw the job"
+    assert min(seen for seen, _ in looks) > 0

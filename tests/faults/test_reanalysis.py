@@ -59,7 +59,7 @@ def _storage(product: Product) -> BlobServiceClient:
 def stems(product: Product, *arguments: str) -> str:
     env = {**os.environ, "STEMS_API": product.api}
     command = [*STEMS, *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def status_of(product: Product, audio_file_id: str) -> Any:

@@ -26,7 +26,6 @@ from tests.faults.product import Product
 from tests.faults.workers import (
     blobs_of,
     check_four_stems,
-    held_up,
     job_of,
     receive_by_hand,
     upload_name_of,
@@ -36,8 +35,8 @@ from tests.faults.workers import (
 
 LONG_LOCK = "PT2M"
 """Within a test no message comes back by the end of its lock: only a worker gives it back."""
-LONG = 40.0
-SHORT = 5.0
+SONG = 10.0
+"""Seconds: separation tells several times how far it is."""
 BACK_WITHIN = 5.0
 FREE_WITHIN = 10.0
 
@@ -58,8 +57,8 @@ def product(tmp_path_factory: pytest.TempPathFactory, scratch: Path) -> Iterator
 def test_sigterm_gives_message_and_attempt_back_and_leaves_nothing(
     product: Product, scratch: Path, tmp_path: Path, step: str
 ):
-    worker = product.start_worker()
-    audio_file_id = upload_noise(product, tmp_path, LONG)
+    worker = product.start_worker(held_at=step)
+    audio_file_id = upload_noise(product, tmp_path, SONG)
     job = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
     assert list(scratch.glob("stem-library-*"))
     stopped = time.monotonic()
@@ -84,14 +83,13 @@ def test_sigterm_gives_message_and_attempt_back_and_leaves_nothing(
 
 @pytest.mark.parametrize("step", ["Separating", "Analysing"])
 def test_a_cancel_frees_the_worker_and_a_retry_completes(product: Product, tmp_path: Path, step: str):
-    worker = product.start_worker()
-    audio_file_id = upload_noise(product, tmp_path, LONG)
+    worker = product.start_worker(held_at=step)
+    audio_file_id = upload_noise(product, tmp_path, SONG)
     job = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
-    with held_up(worker):
-        following = upload_noise(product, tmp_path, SHORT)
-        waiting = wait_for_job(product, following, status="Pending")
-        cancelled = httpx.post(f"{product.api}/api/jobs/{job['id']}/cancel").json()
-        assert cancelled["status"] == "Cancelled"
+    following = upload_noise(product, tmp_path, SONG)
+    waiting = wait_for_job(product, following, status="Pending")
+    cancelled = httpx.post(f"{product.api}/api/jobs/{job['id']}/cancel").json()
+    assert cancelled["status"] == "Cancelled"
     taken = wait_for_job(product, following, patience=FREE_WITHIN, status="Running")
     assert (taken["id"], taken["workerId"]) == (waiting["id"], job["workerId"])
     wait_for_job(product, following, status="Completed")

@@ -17,17 +17,16 @@ from tests.faults.workers import (
     QUEUE,
     blobs_of,
     check_four_stems,
-    held_up,
     is_queue_empty,
+    let_go,
     receive_by_hand,
     upload_name_of,
     upload_noise,
     wait_for_job,
-    wait_for_separation,
 )
 
-LONG = 30.0
-SHORT = 5.0
+SONG = 10.0
+"""Seconds: separation tells several times how far it is."""
 STALE_AFTER = 9.0
 """Seconds, where a sweep is to find a job; one comes every 5 s."""
 LEASE = float(SETTINGS["LEASE_SECONDS"])
@@ -65,9 +64,9 @@ def send_copies(product: Product, message: AnalysisMessage, copies: int) -> None
 
 def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: Product, tmp_path: Path):
     kill_workers(product)
-    first = product.start_worker()
-    audio_file_id = upload_noise(product, tmp_path, LONG)
-    job = wait_for_separation(product, audio_file_id)
+    first = product.start_worker(held_at="Separating")
+    audio_file_id = upload_noise(product, tmp_path, SONG)
+    job = wait_for_job(product, audio_file_id, status="Running", currentStep="Separating")
     message = AnalysisMessage(
         job_id=job["id"],
         audio_file_id=audio_file_id,
@@ -75,14 +74,13 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
         attempt=1,
         analysis_version=job["analysisVersion"],
     )
-    with held_up(first):
-        second = product.start_worker()
-        send_copies(product, message, COPIES)
-        wait_for(lambda: any("not for this worker" in line for line in second.tail), "a refused claim")
-        wait_longer_than(LEASE)
-        held = wait_for_job(product, audio_file_id, status="Running")
-        assert (held["attempt"], held["retries"], held["workerId"]) == (1, 0, job["workerId"])
-        first.kill()
+    second = product.start_worker()
+    send_copies(product, message, COPIES)
+    wait_for(lambda: any("not for this worker" in line for line in second.tail), "a refused claim")
+    wait_longer_than(LEASE)
+    held = wait_for_job(product, audio_file_id, status="Running")
+    assert (held["attempt"], held["retries"], held["workerId"]) == (1, 0, job["workerId"])
+    first.kill()
     taken = wait_for_job(product, audio_file_id, attempt=2, patience=TAKE_OVER_SECONDS)
     assert (taken["retries"], taken["workerId"] != job["workerId"]) == (1, True)
     done = wait_for_job(product, audio_file_id, status="Completed")
@@ -94,8 +92,8 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
 @pytest.mark.parametrize("step", ["Separating", "Analysing"])
 def test_a_zombie_changes_nothing_and_serves_on(product: Product, tmp_path: Path, step: str):
     kill_workers(product)
-    zombie = product.start_worker()
-    audio_file_id = upload_noise(product, tmp_path, LONG)
+    zombie = product.start_worker(held_at=step)
+    audio_file_id = upload_noise(product, tmp_path, SONG)
     frozen = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
     os.killpg(zombie.pid, signal.SIGSTOP)
     heir = product.start_worker()
@@ -110,7 +108,7 @@ def test_a_zombie_changes_nothing_and_serves_on(product: Product, tmp_path: Path
     os.killpg(zombie.pid, signal.SIGCONT)
     wait_for(lambda: any("refused" in line or "another's" in line for line in zombie.tail), "its notice")
     heir.kill()
-    following = upload_noise(product, tmp_path, SHORT)
+    following = upload_noise(product, tmp_path, SONG)
     served = wait_for_job(product, following, status="Completed")
     assert (served["workerId"], served["attempt"]) == (frozen["workerId"], 1)
     assert state() == before
@@ -126,19 +124,19 @@ def forgetful(tmp_path: Path) -> Iterator[Product]:
 
 
 def test_without_its_message_a_lost_job_comes_back_by_the_sweep(forgetful: Product, tmp_path: Path):
-    worker = forgetful.start_worker()
-    audio_file_id = upload_noise(forgetful, tmp_path, LONG)
-    job = wait_for_separation(forgetful, audio_file_id)
+    worker = forgetful.start_worker(held_at="Separating")
+    audio_file_id = upload_noise(forgetful, tmp_path, SONG)
+    job = wait_for_job(forgetful, audio_file_id, status="Running", currentStep="Separating")
     worker.kill()
     assert job["id"] in receive_by_hand(forgetful, is_done=True)
     assert is_queue_empty(forgetful)
     rescued = wait_for_job(forgetful, audio_file_id, status="Retrying")
     assert (rescued["attempt"], rescued["retries"]) == (1, 1)
     assert rescued["errorMessage"] == "No heartbeat for 0.15 minutes."
-    heir = forgetful.start_worker()
-    wait_for_job(forgetful, audio_file_id, status="Running", attempt=2)
-    with held_up(heir):
-        wait_longer_than(STALE_AFTER + 5)
+    heir = forgetful.start_worker(held_at="Separating")
+    wait_for_job(forgetful, audio_file_id, status="Running", attempt=2, currentStep="Separating")
+    wait_longer_than(STALE_AFTER + 5)
+    let_go(heir)
     done = wait_for_job(forgetful, audio_file_id, status="Completed")
     # It took longer than the timeout, and beat: so it was not stale again.
     assert (done["attempt"], done["retries"]) == (2, 1)

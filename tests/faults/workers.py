@@ -1,11 +1,10 @@
-"""What the tests of workers share: songs long enough to be caught at work, and looks at the product."""
+"""What the tests of workers share: songs, workers that are held up at work, and looks at the product."""
 
 import json
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +49,9 @@ def wait_for_job(
     return found
 
 
-def wait_for_separation(product: Product, audio_file_id: str) -> dict[str, Any]:
-    return wait_for_job(product, audio_file_id, status="Running", currentStep="Separating")
-
-
-@contextmanager
-def held_up(worker: Program) -> Iterator[None]:
-    """Freeze the worker's model, so that no machine is too fast; the worker itself runs on."""
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for child in children:
-            with suppress(ProcessLookupError):  # its worker was killed, or has ended its model
-                os.kill(int(child), signal.SIGCONT)
+def let_go(worker: Program) -> None:
+    """Have the model that a step held up (`held_at`) go on."""
+    os.killpg(worker.pid, signal.SIGCONT)
 
 
 def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Stems:
             env={**kept, "STEMS_API": self.api, **env},
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=900,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
@@ -87,9 +87,9 @@ def test_analyse_goes_on_after_a_song_that_fails(stems: Stems, demo_song: Path, 
 
 
 def test_a_missing_song_is_refused_before_anything_is_uploaded(stems: Stems, demo_song: Path):
-    before = stems.json("jobs")
+    before = {job["id"] for job in stems.json("jobs")}
     assert "none.mp3" in stems("analyse", demo_song, "none.mp3", status=2).stderr
-    assert stems.json("jobs") == before
+    assert {job["id"] for job in stems.json("jobs")} <= before, "others may have been deleted meanwhile"
 
 
 def test_search_by_key_and_tempo(stems: Stems, analysed: dict[str, Any], client: StemLibraryClient):
@@ -161,12 +161,13 @@ def test_jobs_are_picked_by_their_error_and_begun_again(stems: Stems, cloud: Clo
     stems("analyse", bad, status=1)
     assert stems("jobs", "--error", "no such error", "--ids").stdout == ""
     (job, *_) = stems("jobs", "--status", "Failed", "--error", "not an audio file", "--ids").stdout.split()
+    assert "can't be" in stems("cancel", job, status=1).stderr
     assert stems("retry", job).stdout == f"{job} Retrying\n"
     none = str(uuid.uuid4())
     done = stems("cancel", none, job, status=1)
     assert none in done.stderr
-    assert done.stdout in ("", f"{job} Cancelled\n"), "a fast worker may have failed it again"
-    assert "can't be" in stems("cancel", job, status=1).stderr
+    has_failed_again = "can't be" in done.stderr  # by a fast worker
+    assert done.stdout == ("" if has_failed_again else f"{job} Cancelled\n")
 
 
 def test_songs_are_analysed_again(stems: Stems, analysed: dict[str, Any]):

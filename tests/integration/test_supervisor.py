@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from local.process import Program
-from tests.conftest import ROOT, start_cloud
+from tests.conftest import PATIENCE, ROOT, start_cloud
 
 OPTIONS = ["--model", "preview"]
 
 
-def run(*arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local", *OPTIONS, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -80,7 +80,7 @@ def test_missing_weights_end_it_with_the_sentence(tmp_path: Path):
     command = [sys.executable, "-m", "local", "--data", str(tmp_path / "data"), "--model", "htdemucs"]
     env = {**os.environ, "STEM_MODEL_REPO": str(tmp_path)}
     done = subprocess.run(
-        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 1
     assert "worker ended" in done.stderr
@@ -118,7 +118,7 @@ def test_a_second_one_on_the_same_data_is_refused(tmp_path: Path):
         cloud.program.stop(grace=30)
 
 
-def wait_until_ended(program: Program, patience: float = 60) -> None:
+def wait_until_ended(program: Program, patience: float = PATIENCE) -> None:
     end = time.monotonic() + patience
     while program.return_code is None and time.monotonic() < end:
         time.sleep(0.1)

@@ -137,6 +137,7 @@ async def test_a_job_is_not_deleted_before_its_result_is_in_the_library(
 async def test_an_upload_without_an_event_is_found_and_one_with_an_event_is_not(
     services: Services, container: ContainerClient
 ):
+    await sweep(services)  # what other tests have lost
     known = await upload(services, container)
     name = f"{uuid.uuid4()}/lost.wav"
     container.upload_blob(name, b"sound")

@@ -74,7 +74,7 @@ def test_one_upload_gives_one_connected_trace(collector: Collector, trace: list[
         (by_id[span.parent_id].name, span.service, span.name) for span in trace if span.parent_id
     )
     beat = "POST /api/jobs/{id}/heartbeat"
-    assert parents.pop(("job", API, beat)) >= 2  # as many as the song takes time for
+    assert parents.pop(("job", API, beat)) >= 1  # as many as the song takes time for
     assert {span.trace_id for span in collector.spans() if span.name == beat} == {trace[0].trace_id}
     expected = {
         ("on_upload", WORKER, "job"): 1,

@@ -36,7 +36,7 @@ def api(lonely_cloud: Cloud) -> Iterator[StemLibraryClient]:
         yield opened
 
 
-def start_worker(cloud: Cloud, **settings: str) -> Program:
+def start_worker(cloud: Cloud, module: str = "gpu_worker", **settings: str) -> Program:
     env = {
         "API_BASE_URL": cloud.api,
         "AUDIO_STORAGE": cloud.storage,
@@ -46,7 +46,13 @@ def start_worker(cloud: Cloud, **settings: str) -> Program:
         **NO_COLLECTOR,
         **settings,
     }
-    return Program.module("worker", "gpu_worker", env=env)
+    return Program.module("worker", module, env=env)
+
+
+def noise(folder: Path, seconds: int) -> Path:
+    song = folder / "noise.flac"
+    sf.write(song, 0.1 * np.random.default_rng(1).standard_normal((seconds * 22_050, 1)), 22_050)
+    return song
 
 
 def job_in(api: StemLibraryClient, audio_file_id: str, **state: Any) -> Callable[[], dict[str, Any] | None]:
@@ -61,11 +67,9 @@ def job_in(api: StemLibraryClient, audio_file_id: str, **state: Any) -> Callable
 def test_a_stopped_worker_gives_message_and_attempt_back(
     lonely_cloud: Cloud, api: StemLibraryClient, tmp_path: Path
 ):
-    song = tmp_path / "long.flac"
-    noise = np.random.default_rng(1).standard_normal((60 * 22_050, 1))
-    sf.write(song, 0.1 * noise, 22_050)
-    audio_file_id = api.upload(song)
-    first = start_worker(lonely_cloud)
+    audio_file_id = api.upload(noise(tmp_path, 10))
+    held = {"HELD_AT": "Separating", "HELD": str(tmp_path / "held")}
+    first = start_worker(lonely_cloud, "tests.faults.held_worker", **held)
     wait_for(job_in(api, audio_file_id, status="Running", currentStep="Separating"), "the separation")
     os.kill(first.pid, signal.SIGTERM)
     wait_for(lambda: first.return_code is not None, "the end of the worker")
@@ -84,14 +88,14 @@ def test_a_stopped_worker_gives_message_and_attempt_back(
 
 
 def test_a_message_that_is_none_is_dead_lettered_and_the_queue_drained(
-    lonely_cloud: Cloud, api: StemLibraryClient, demo_song: Path
+    lonely_cloud: Cloud, api: StemLibraryClient, tmp_path: Path
 ):
     with (
         ServiceBusClient.from_connection_string(lonely_cloud.service_bus) as bus,
         bus.get_queue_sender("analysis-jobs") as sender,
     ):
         sender.send_messages(ServiceBusMessage('{"jobId": 1}', message_id="nonsense"))
-    audio_file_id = api.upload(demo_song)
+    audio_file_id = api.upload(noise(tmp_path, 3))
     wait_for(job_in(api, audio_file_id, status="Pending"), "the job")
     worker = start_worker(lonely_cloud, WORKER_MODE="drain")
     wait_for(job_in(api, audio_file_id, status="Completed"), "the completion")

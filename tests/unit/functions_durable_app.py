@@ -15,7 +15,7 @@ from local.functions.app import App, described
 from local.functions.durable import Instance, Orchestrations
 from local.functions.table import Table
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 SHORT = datetime.timedelta(milliseconds=30)
 LONG = datetime.timedelta(days=7)
 dfapp = df.DFApp()

@@ -71,7 +71,7 @@ def api(servers: tuple[Server, Server]) -> Server:
 
 @pytest.fixture
 def client(api: Server) -> Iterator[StemLibraryClient]:
-    with StemLibraryClient(api.url, token=lambda: "secret", patience=10) as opened:
+    with StemLibraryClient(api.url, token=lambda: "secret", patience=60) as opened:
         yield opened
 
 
@@ -143,7 +143,7 @@ def test_patience_ends():
         begun = time.monotonic()
         with pytest.raises(httpx.TransportError):
             client.get_health()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20, "the client's own is a minute"
 
 
 def test_bad_health_is_an_answer(api: Server, client: StemLibraryClient):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-ROUNDS = 3
+ROUNDS = 6
 BAR = 1.5
 
 SDKS = (
@@ -46,8 +46,10 @@ def measure() -> tuple[float, float, list[str]]:
 
 
 def test_importing_the_app_takes_little_longer_than_importing_the_sdks():
-    rounds = [measure() for _ in range(ROUNDS)]
-    ratios = [app / sdks for sdks, app, _ in rounds]
+    ratios: list[float] = []
+    while len(ratios) < ROUNDS and not any(ratio <= BAR for ratio in ratios):  # other work only adds
+        sdks, app, _ = measure()
+        ratios.append(app / sdks)
     assert min(ratios) <= BAR, f"the app takes {ratios} times as long as the SDKs alone"
 
 

@@ -120,7 +120,7 @@ async def test_a_retry_with_reaches_the_caller(container, pk, fault):
 def test_a_kill_loses_no_acknowledged_write(tmp_path):
     port = free_port()
     program = start(port, tmp_path)
-    client = azure.cosmos.CosmosClient(f"http://127.0.0.1:{port}", KEY, retry_total=0, connection_timeout=2)
+    client = azure.cosmos.CosmosClient(f"http://127.0.0.1:{port}", KEY, retry_total=0)
     container = client.create_database("d").create_container("c", PartitionKey("/pk"), default_ttl=-1)
     acknowledged = {"a": -1, "b": -1}
     enough = threading.Event()
@@ -133,7 +133,7 @@ def test_a_kill_loses_no_acknowledged_write(tmp_path):
                 item = {"id": str(number), "pk": pk, "n": number, "ttl": 1000}
                 container.execute_item_batch([("upsert", (counter,)), ("create", (item,))], pk)
                 acknowledged[pk] = number
-                if number == 25:
+                if min(acknowledged.values()) >= 10:
                     enough.set()
         except Exception:  # noqa: BLE001 - the kill reaches the client as one of many errors
             return
@@ -141,7 +141,7 @@ def test_a_kill_loses_no_acknowledged_write(tmp_path):
     writers = [threading.Thread(target=write, args=(pk,)) for pk in acknowledged]
     for writer in writers:
         writer.start()
-    assert enough.wait(60)
+    assert enough.wait(300)
     program.kill()
     for writer in writers:
         writer.join(60)
@@ -151,7 +151,7 @@ def test_a_kill_loses_no_acknowledged_write(tmp_path):
         client = azure.cosmos.CosmosClient(f"http://127.0.0.1:{port}", KEY)
         container = client.get_database_client("d").get_container_client("c")
         for pk, last in acknowledged.items():
-            assert last > 0
+            assert last >= 10
             count = container.read_item("counter", pk)["n"]
             assert count in (last, last + 1)
             assert container.read_item("point", pk)["n"] in (count, count + 1)
@@ -190,7 +190,7 @@ def test_bad_input_ends_with_one_clear_line(tmp_path):
             ),
         }
         for words, program in programs.items():
-            output, errors = program.communicate(timeout=60)
+            output, errors = program.communicate(timeout=300)
             assert program.returncode != 0
             assert words in errors.splitlines()[-1]
             assert "Traceback" not in errors

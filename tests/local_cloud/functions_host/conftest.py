@@ -32,7 +32,7 @@ SETTINGS = {"FROM_SETTINGS": "settings", "FROM_BOTH": "settings", "WATCHED": "up
 USERS = {"reader": {"roles": ["Read"]}, "editor": {"roles": ["Read", "Write"]}}
 KEYS = {"function": "a function's key", "admin": "the master key"}
 COMMAND = (sys.executable, "-m", "local.functions")
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 URL = os.environ.get("CONFORMANCE_FUNCTIONS_URL")
 only_stand_in = pytest.mark.skipif(URL is not None, reason="needs the stand-in itself")
 

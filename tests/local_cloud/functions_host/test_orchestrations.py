@@ -26,13 +26,14 @@ def test_an_instance_without_an_id_gets_one(host: Host) -> None:
 
 
 def test_a_running_instance_is_not_started_again_and_a_finished_one_is(host: Host) -> None:
-    assert host.begin("later", "twice", seconds=1, name="twice").status_code == 202
-    again = host.begin("later", "twice", seconds=1, name="twice")
+    assert host.begin("later", "twice", seconds=0, name="gated twice").status_code == 202
+    again = host.begin("later", "twice", seconds=0, name="gated twice")
     assert again.status_code == 409
     assert "An Orchestration instance with the status" in again.text
+    host.open_gate("gated twice")
     host.ended("twice")
-    assert host.begin("later", "twice", seconds=0, name="twice").status_code == 202
-    eventually(lambda: len(host.runs("work", "twice")) == 2)
+    assert host.begin("later", "twice", seconds=0, name="gated twice").status_code == 202
+    eventually(lambda: len(host.runs("work", "gated twice")) == 2)
     assert host.ended("twice")["runtimeStatus"] == "Completed"
 
 
@@ -106,16 +107,16 @@ def test_an_action_that_is_not_supported_is_named(host: StandIn) -> None:
 def test_orchestrations_outlive_a_kill(host: StandIn) -> None:
     host.begin("later", "killed", seconds=2, name="killed")
     host.begin("later", "due meanwhile", seconds=0.2, name="due meanwhile")
-    host.begin("later", "gated kill", seconds=0, name="gated kill")
+    host.begin("later", "gated beyond a kill", seconds=0, name="gated beyond a kill")
     host.begin("approval", "asked before")
-    eventually(lambda: host.runs("work", "gated kill"))
+    eventually(lambda: host.runs("work", "gated beyond a kill"))
     eventually(lambda: host.status("asked before")["customStatus"] == "waiting")
     host.act("asked before", "decide")
     host.program.kill()
     host.start()
-    host.open_gate("gated kill")
-    for instance in ("killed", "due meanwhile", "gated kill"):
+    host.open_gate("gated beyond a kill")
+    for instance in ("killed", "due meanwhile", "gated beyond a kill"):
         assert host.ended(instance)["output"] == {"worked on": instance}
     assert len(host.runs("work", "killed")) == 1
-    assert len(host.runs("work", "gated kill")) == 2  # An activity that a kill cut short runs again.
+    assert len(host.runs("work", "gated beyond a kill")) == 2  # An activity that a kill cut short runs again.
     assert host.ended("asked before")["output"] == DECIDED

@@ -74,7 +74,7 @@ def test_an_app_that_can_not_be_served_is_refused_in_one_line(
 def test_a_fault_of_the_host_itself_ends_it(connections: dict[str, str], tmp_path: Path) -> None:
     host = StandIn(tmp_path, **connections, QUEUE="other")
     with closing(sqlite3.connect(host.data / "instances.sqlite")) as database:
-        host.begin("later", "broken", seconds=0.5, name="broken")
+        host.begin("later", "broken", seconds=2, name="broken")
         database.execute("DROP TABLE records")
     eventually(lambda: host.program.return_code is not None)
     assert host.program.return_code == 1

@@ -127,7 +127,7 @@ def test_a_waiting_receiver_gets_a_message_at_once(plain: Queue) -> None:
         sent = time.perf_counter()
         plain.send(ServiceBusMessage("now"))
         _message, arrived = arrival.result(WAIT)
-    assert arrived - sent < 1
+    assert arrived - sent < 5, "it did not wait for the end of a turn"
 
 
 def test_a_receiver_gets_no_more_than_it_asks_for(plain: Queue) -> None:
