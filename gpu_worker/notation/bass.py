@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve, onset_times
+from gpu_worker.analysis.onsets import FRAME_RATE, HOP, Curve, onset_strength, onset_times
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 from gpu_worker.analysis.spectra import Magnitudes, magnitudes
 from gpu_worker.notation.notes import Note, velocities
@@ -38,6 +38,13 @@ HARMONICS = 5
 HARMONICS_IN_SONG = 2
 """The lowest, over which other instruments lie least. Separation tears holes into held notes, whose ends look
 like onsets in the stem; the song has no holes."""
+
+SMEAR_SECONDS, EARLY_SECONDS = 0.11, 0.03
+"""Separation looks through windows of some 0.1 s, which smear attacks: a stem's onset comes this much later
+than the song's, or this much earlier, and is the same."""
+
+RISING = 0.1
+"""Share of an onset's strength that the stem must show at the song's onset, if it is the same."""
 
 WINDOW = 2048
 HIGHEST_BIN = int(HARMONICS * 440 * WINDOW / ANALYSIS_RATE)
@@ -74,7 +81,10 @@ def transcribe_bass(
     if len(track.times) < 2 or track.confidence.max() < MIN_CONFIDENCE:
         return []
     pitch = track.midi - tuning_cents / 100
-    edges = _edges(track, onsets, np.round(pitch))
+    struck = onset_times(onsets)
+    if song is not None:
+        struck = _sharpened(struck, onsets, onset_times(onset_strength(song)))
+    edges = _edges(track, struck, np.round(pitch))
     floor = track.level.max() - QUIET_DB
     stem, whole = _magnitude(sound), None if song is None else _magnitude(song)
     pieces: list[_Piece] = []
@@ -152,9 +162,23 @@ def _rise_of(strength: NDArray[np.float32], onset_seconds: float) -> float:
     return float(20 * np.log10((after.max() + 1e-6) / (before.min() + 1e-6)))
 
 
-def _edges(track: PitchTrack, onsets: Curve, rounded: Values) -> list[float]:
+def _sharpened(struck: Values, onsets: Curve, in_song: Values) -> Values:
+    """Onsets of a stem at the times that the song shows for them; those it doesn't show stay as they are."""
+    sharp = []
+    for time in struck:
+        near = in_song[(in_song > time - SMEAR_SECONDS) & (in_song < time + EARLY_SECONDS)]
+        rising = [each for each in near if _strength(onsets, each) > RISING * _strength(onsets, time)]
+        sharp.append(min(rising, key=lambda each: abs(each - time), default=time))
+    return np.unique(sharp)
+
+
+def _strength(onsets: Curve, time: float) -> float:
+    frame = round(time * FRAME_RATE)
+    return float(onsets[max(0, frame - 2) : frame + 3].max())
+
+
+def _edges(track: PitchTrack, struck: Values, rounded: Values) -> list[float]:
     """Times at which a note may begin, and the end."""
-    struck = onset_times(onsets)
     step = track.times[1] - track.times[0]
     held = max(2, round(HELD_SECONDS / step))
     steady = np.array(

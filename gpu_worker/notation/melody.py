@@ -9,11 +9,11 @@ from gpu_worker.notation.pitch import PitchTrack, Values, steady_share
 VOICED = 0.5
 """Confidence from which the network's authors call a frame voiced; a melody has such frames."""
 
-SUNG = 0.25
+SUNG = 0.15
 """Confidence from which a melody's frames are taken for sung: separation blurs a voice's harmonics, which
-halves the network's confidence, while that of frames without a voice stays near 0."""
+halves the network's confidence or worse, while that of frames without a voice stays near 0."""
 
-QUIET_DB = 40.0
+QUIET_DB = 35.0
 """Below the part's loudest moment: echo, breath, leakage."""
 
 MIN_STEADY_SHARE = 0.75

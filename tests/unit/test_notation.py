@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpu_worker.analysis.onsets import onset_strength
+from gpu_worker.analysis.onsets import FRAME_RATE, onset_strength
 from gpu_worker.analysis.pitches import note_activations
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
 from gpu_worker.notation.bass import transcribe_bass
 from gpu_worker.notation.melody import transcribe_melody
 from gpu_worker.notation.notes import Note, quantise
-from gpu_worker.notation.pitch import track_pitch
+from gpu_worker.notation.pitch import PitchTrack, track_pitch
 from gpu_worker.notation.polyphony import transcribe_polyphony
 
 Played = tuple[float, float, int]
@@ -84,6 +84,32 @@ def test_louder_notes_have_higher_velocities():
     assert loud.velocity - soft.velocity == pytest.approx(3 * 12, abs=6)
 
 
+STRUCK = [(0.3 + 0.5 * i, 0.3 + 0.5 * i + 0.46, pitch) for i, pitch in enumerate([28, 35, 40, 31, 26, 24])]
+
+
+def onsets_heard(song: Sound, onsets: np.ndarray, heard: Sound) -> list[float]:
+    track = track_pitch(heard, is_bass=True)
+    return [note.onset for note in transcribe_bass(sound=heard, track=track, onsets=onsets, song=song)]
+
+
+def test_an_attack_that_separation_smeared_is_where_the_song_has_it():
+    heard = render(STRUCK, harmonics=6)
+    sharp = onset_strength(heard)
+    late = round(0.08 * FRAME_RATE)
+    smeared = 0.5 * sharp + np.roll(sharp, late)  # it begins to rise at the attack, and most of it comes late
+    assert onsets_heard(heard, smeared, heard) == pytest.approx([onset for onset, *_ in STRUCK], abs=0.03)
+
+
+def test_what_is_struck_before_a_note_of_the_bass_does_not_move_it():
+    heard = render(STRUCK, harmonics=6)
+    struck = 0.01 * heard.samples  # so soft that its own onsets do not stand out
+    for onset, *_ in STRUCK:
+        start = round((onset - 0.08) * ANALYSIS_RATE)
+        struck[start : start + 400] += np.random.default_rng(1).normal(0, 0.3, 400)
+    found = onsets_heard(sound(struck), onset_strength(heard), heard)
+    assert found == pytest.approx([onset for onset, *_ in STRUCK], abs=0.03)
+
+
 def test_a_melody():
     played = [(0.3, 0.8, 60), (0.8, 1.3, 62), (1.3, 2.3, 67), (2.6, 3.1, 64), (3.2, 4.0, 64)]
     heard = render(played, harmonics=10, decay=0.3, cents=20)
@@ -91,6 +117,24 @@ def test_a_melody():
     assert_found(transcribe_melody(track=track, tuning_cents=20), played)
     inside = (track.times > 1.4) & (track.times < 2.2)
     assert np.abs(track.midi[inside] - 67.2).max() < 0.3
+
+
+def held(confidences: list[float], levels: list[float]) -> PitchTrack:
+    """A pitch that holds for seconds, each of its own confidence and level."""
+    times = np.arange(round(len(levels) / 0.016)) * 0.016
+    second = np.minimum(times.astype(int), len(levels) - 1)
+    hertz = np.full(len(times), 220.0)
+    return PitchTrack(times, hertz, np.array(confidences)[second], np.array(levels)[second])
+
+
+def test_a_voice_that_separation_blurred_is_sung_on():
+    (note,) = transcribe_melody(track=held([0.9, 0.2, 0.03], [-20.0, -22.0, -22.0]))
+    assert (note.pitch, note.offset) == (57, pytest.approx(2, abs=0.1))
+
+
+def test_an_echo_is_not_sung():
+    (note,) = transcribe_melody(track=held([0.9, 0.9], [-20.0, -57.0]))
+    assert note.offset == pytest.approx(1, abs=0.1)
 
 
 def test_a_polyphonic_part():
