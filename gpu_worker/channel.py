@@ -63,6 +63,19 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """The mix is there, and waits for the device: the process goes on when it is told `DeviceFree`."""
+
+
+@dataclass(frozen=True)
+class DeviceFree:
+    """To the process: separate now."""
+
+    has_waited: bool
+    """Whether another song had the device when this one was decoded."""
+
+
+@dataclass(frozen=True)
 class Separated:
     """The stems are there."""
 
@@ -96,4 +109,4 @@ class Broken:
 
 
 Task = SongTask | AnalysisTask
-Answer = Progress | Separated | Analysed | Rejected | Broken
+Answer = Progress | Decoded | Separated | Analysed | Rejected | Broken

@@ -61,7 +61,7 @@ def complaint(ended: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def exit_with_parent() -> None:
-    """End this process when its parent is gone: a cancelled song is not decoded on."""
+    """End this process when its parent is gone: what was killed leaves no model and no reader behind."""
     parent = os.getppid()
 
     def watch() -> None:

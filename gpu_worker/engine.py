@@ -1,16 +1,18 @@
 """The worker's handle on its model process: start, task, cancel, recycle."""
 
+import contextlib
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from gpu_worker import model_process
-from gpu_worker.busy import BusyShare
 from gpu_worker.channel import (
     Analysed,
     Answer,
     Broken,
+    Decoded,
+    DeviceFree,
     ModelNames,
     Progress,
     Ready,
@@ -19,9 +21,13 @@ from gpu_worker.channel import (
     Task,
     Unavailable,
 )
+from gpu_worker.confined import exit_with_parent
+from gpu_worker.device import Device
 from gpu_worker.errors import EngineError, ModelUnavailableError, UnsuitableAudioError
 
 POLL_SECONDS = 0.2
+WAITING = "Waiting for the device"
+"""The step of a song that could be separated, but for another song."""
 
 
 class CancelledError(Exception):
@@ -32,13 +38,13 @@ class Engine:
     """Runs songs through the model process, which is loaded once and serves many.
 
     The process is started again after a cancel, a crash, running out of memory, and every
-    `recycle_after` songs, since libraries leak.
+    `recycle_after` songs, since libraries leak. Engines that share a device separate one song at a time.
     """
 
-    def __init__(self, *, models: ModelNames, recycle_after: int) -> None:
+    def __init__(self, *, models: ModelNames, device: Device, recycle_after: int) -> None:
         self._models = models
+        self._device = device
         self._recycle_after = recycle_after
-        self.separating = BusyShare()
         self._songs = 0
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
@@ -99,31 +105,56 @@ class Engine:
         self.wait_ready(should_stop)
         assert self._connection is not None
         self._connection.send(task)
-        try:
-            while True:
-                answer = self._receive(should_stop)
-                if isinstance(answer, Rejected):
-                    raise UnsuitableAudioError(answer.reason)
-                if isinstance(answer, Broken):
-                    raise EngineError(answer.reason)
-                assert not isinstance(answer, Ready | Unavailable), "the model is loaded once"
-                if isinstance(answer, Progress) and answer.step == "Separating":
-                    self.separating.begin()
-                elif isinstance(answer, Separated):
-                    self.separating.end()
-                on_answer(answer)
-                if isinstance(answer, Analysed):
-                    return answer
-        except (UnsuitableAudioError, EngineError):
-            raise
-        except BaseException:
-            self.stop()  # a song is still under way in there
-            raise
-        finally:
-            self.separating.end()
-            self._songs += 1
-            if self._songs >= self._recycle_after:
-                self.stop()
+        with (
+            contextlib.ExitStack() as turn
+        ):  # the device is given back last: a process may have to be stopped
+            try:
+                return self._follow(turn, on_answer, should_stop)
+            except (UnsuitableAudioError, EngineError):
+                raise
+            except BaseException:
+                self.stop()  # a song is still under way in there
+                raise
+            finally:
+                self._songs += 1
+                if self._songs >= self._recycle_after:
+                    self.stop()
+
+    def _follow(
+        self,
+        turn: contextlib.ExitStack,
+        on_answer: Callable[[Answer], None],
+        should_stop: Callable[[], bool],
+    ) -> Analysed:
+        assert self._connection is not None
+        while True:
+            answer = self._receive(should_stop)
+            if isinstance(answer, Rejected):
+                raise UnsuitableAudioError(answer.reason)
+            if isinstance(answer, Broken):
+                raise EngineError(answer.reason)
+            assert not isinstance(answer, Ready | Unavailable), "the model is loaded once"
+            if isinstance(answer, Decoded):
+                has_waited = self._take_device(on_answer, should_stop)
+                turn.callback(self._device.give_back)
+                self._connection.send(DeviceFree(has_waited))
+            elif isinstance(answer, Separated):
+                turn.close()
+            on_answer(answer)
+            if isinstance(answer, Analysed):
+                return answer
+
+    def _take_device(self, on_answer: Callable[[Answer], None], should_stop: Callable[[], bool]) -> bool:
+        """Take the device, as soon as no other song has it; return whether that took waiting."""
+        if self._device.take(patience=0):
+            return False
+        on_answer(Progress(WAITING, 0))
+        assert self._connection is not None
+        while not self._device.take(POLL_SECONDS):
+            self._stop_if(should_stop)
+            if self._connection.poll():  # it has nothing to say now: it died
+                self._receive(should_stop)
+        return True
 
     def stop(self) -> None:
         """End the model process at once."""
@@ -136,10 +167,9 @@ class Engine:
 
     def _receive(self, should_stop: Callable[[], bool]) -> Answer | Ready | Unavailable:
         assert self._connection is not None and self._process is not None
+        self._stop_if(should_stop)  # here too: a fast GPU leaves no pause between its answers
         while not self._connection.poll(POLL_SECONDS):
-            if should_stop():
-                self.stop()
-                raise CancelledError
+            self._stop_if(should_stop)
         try:
             answer: Answer | Ready | Unavailable = self._connection.recv()
         except (EOFError, OSError):
@@ -149,7 +179,12 @@ class Engine:
             raise EngineError(f"The model process died (exit code {code}).") from None
         return answer
 
+    def _stop_if(self, should_stop: Callable[[], bool]) -> None:
+        if should_stop():
+            self.stop()
+            raise CancelledError
+
 
 def _child(connection: Connection, models: ModelNames) -> None:
-    model_process.exit_with_parent()
+    exit_with_parent()
     model_process.run(connection, models)

@@ -1,23 +1,26 @@
 """The worker's health file, and the probe that reads it: `python -m gpu_worker.health`.
 
-The file says what the worker does and when its main loop last came by. That loop writes it, no thread of its
-own: a worker that hangs grows stale, however well its other threads do. The probe is the container's
-HEALTHCHECK; it imports nothing of the worker, so that it costs no more than starting Python.
+The file says what the worker does and when its consumers' loops came by, of several the one that was seen
+longest ago. These loops write it, no thread of its own: a worker with a consumer that hangs grows stale,
+however well its other threads do. The probe is the container's HEALTHCHECK; it imports nothing of the worker,
+so that it costs no more than starting Python.
 """
 
 import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 logger = logging.getLogger(__name__)
 
 State = Literal["starting", "ready", "busy", "draining"]
-"""`starting` until the model is loaded, `draining` from the signal to stop until the end."""
+"""`starting` until the model is loaded, `draining` from the signal to stop until the end; of a
+worker's consumers the one that is furthest counts."""
 
 BEAT_SECONDS = 5.0
 """Between two writes of an unchanged state at least."""
@@ -27,36 +30,47 @@ of an hour's stems, calls of the API with their retries) takes less."""
 
 
 class HealthFile:
-    """Writes state and time of the last beat, or nothing where `path` is None; removed by `close`."""
+    """Writes state and oldest beat, or nothing where `path` is None; removed by `close`."""
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._path, self._clock = path, clock
+        self._lock = threading.Lock()
+        self._seen: dict[int, tuple[State, float]] = {}
         self._state: State = "starting"
-        self._beaten = 0.0
+        self._written = 0.0
         if path is not None:
-            self._write(path)
+            self._write(path, clock())
 
-    def beat(self, state: State) -> None:
-        """Note that the worker is alive, and in which state."""
+    def beat(self, state: State, consumer: int = 0) -> None:
+        """Note that a consumer is alive, and in which state."""
         if self._path is None:
             return
-        if state == self._state and self._clock() - self._beaten < BEAT_SECONDS:
-            return
-        self._state = state
-        try:
-            self._write(self._path)
-        except OSError as error:  # the work goes on; a file that stays old says enough
-            logger.warning("The health file can't be written: %s", error)
+        with self._lock:
+            now = self._clock()
+            self._seen[consumer] = state, now
+            furthest = max((state for state, _ in self._seen.values()), key=get_args(State).index)
+            if furthest == self._state and now - self._written < BEAT_SECONDS:
+                return
+            self._state = furthest
+            try:
+                self._write(self._path, min(beat for _, beat in self._seen.values()))
+            except OSError as error:  # the work goes on; a file that stays old says enough
+                logger.warning("The health file can't be written: %s", error)
+
+    def leave(self, consumer: int) -> None:
+        """Wait for no more beats of a consumer that has ended."""
+        with self._lock:
+            self._seen.pop(consumer, None)
 
     def close(self) -> None:
         """Remove the file: there is no worker any more."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
-    def _write(self, path: Path) -> None:
-        self._beaten = self._clock()
+    def _write(self, path: Path, beat: float) -> None:
+        self._written = self._clock()
         written = path.with_name(f"{path.name}.new")
-        written.write_text(json.dumps({"state": self._state, "beat": self._beaten}), "utf-8")
+        written.write_text(json.dumps({"state": self._state, "beat": beat}), "utf-8")
         written.replace(path)
 
 

@@ -1,7 +1,6 @@
 """The long-lived child process that holds the model; long computations can starve nobody but itself."""
 
 import logging
-import os
 import signal
 import sys
 import threading
@@ -13,6 +12,8 @@ from gpu_worker.channel import (
     Analysed,
     AnalysisTask,
     Broken,
+    Decoded,
+    DeviceFree,
     ModelNames,
     Progress,
     Ready,
@@ -66,6 +67,8 @@ def run(connection: Connection, models: ModelNames) -> None:
 
 
 def _serve(connection: Connection, task: Task, model: "LoadedModel", beats: "BeatModel | None") -> None:
+    import torch
+
     from gpu_worker.analysis.song import analyse_song
     from gpu_worker.decoding import decode
     from gpu_worker.notation.export import write_files
@@ -87,13 +90,20 @@ def _serve(connection: Connection, task: Task, model: "LoadedModel", beats: "Bea
         mix = task.folder / "mix.wav"
         source = decode(task.song, mix, max_minutes=task.max_minutes)
         finish("decode")
+        connection.send(Decoded())
+        turn: DeviceFree = connection.recv()
+        if turn.has_waited:
+            finish("wait")
         connection.send(Progress("Separating", 0))
-        paths = separate(
-            model,
-            mix,
-            task.folder / "stems",
-            on_progress=lambda share: connection.send(Progress("Separating", share)),
-        )
+        try:
+            paths = separate(
+                model,
+                mix,
+                task.folder / "stems",
+                on_progress=lambda share: connection.send(Progress("Separating", share)),
+            )
+        finally:
+            torch.cuda.empty_cache()  # PyTorch keeps what it freed, and the next song is another process's
         mix.unlink()
         stems = {StemType(source_name.title()): path for source_name, path in paths.items()}
         finish("separate")
@@ -116,15 +126,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | MemoryError)
-
-
-def exit_with_parent() -> None:
-    """End this process when its parent is gone, so that a killed worker leaves no model behind."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

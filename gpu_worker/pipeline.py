@@ -16,7 +16,7 @@ import soundfile as sf
 from gpu_worker import checkpoints
 from gpu_worker.channel import Analysed, AnalysisTask, Answer, Progress, Ready, Separated, SongTask
 from gpu_worker.checkpoints import Separation, StemBlob
-from gpu_worker.engine import CancelledError, Engine
+from gpu_worker.engine import WAITING, CancelledError, Engine
 from gpu_worker.lease import Lease
 from gpu_worker.songs import SongStorage
 from gpu_worker.tags import read_tags
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 SHARE_OF_PROGRESS = {
     "Downloading": (0, 5),
     "Decoding": (5, 10),
+    WAITING: (10, 10),
     "Separating": (10, 70),
     "Analysing": (70, 90),
     "Saving": (90, 100),

@@ -34,6 +34,9 @@ class WorkerSettings(TelemetrySettings):
     """Folder of its weights instead of PyTorch's cache; they must be there."""
     device: str = Field("auto", validation_alias="DEVICE")
     worker_mode: Literal["drain", "serve"] = Field("drain", validation_alias="WORKER_MODE")
+    songs_at_once: int = Field(1, validation_alias="SONGS_AT_ONCE", ge=1)
+    """Of which one is separated at a time: for a GPU, which else idles while a song is analysed. On a CPU a
+    second song would take its memory and bring nothing, since both need the same cores."""
     recycle_after_jobs: int = Field(50, validation_alias="RECYCLE_AFTER_JOBS", ge=1)
     health_file: Path | None = Field(None, validation_alias="HEALTH_FILE")
     """Where the worker says how it is, for the probe `python -m gpu_worker.health`; the image sets it."""

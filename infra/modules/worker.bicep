@@ -28,6 +28,9 @@ var machines = {
   CPU: { profile: 'Consumption', profileType: 'Consumption', cpu: 4, memory: '8Gi', device: 'cpu' }
 }
 var machine = machines[hardware]
+// A second song keeps the GPU at work while the first is analysed. Two of an hour take 7.6 GB of disk, of the 8 GiB
+// that a replica has.
+var songsAtOnce = machine.device == 'cuda' ? '2' : '1'
 
 var settings = {
   AZURE_CLIENT_ID: identity.clientId
@@ -42,6 +45,7 @@ var settings = {
   STEM_MODEL: stemModel
   DEVICE: machine.device
   WORKER_MODE: mode
+  SONGS_AT_ONCE: songsAtOnce
 }
 
 var variables = [for setting in items(settings): { name: setting.key, value: setting.value }]
@@ -117,7 +121,8 @@ resource job 'Microsoft.App/jobs@2025-07-01' = if (mode == 'drain') {
               type: 'azure-servicebus'
               // Local authentication is off: without an identity the rule would silently never scale.
               identity: scalerIdentityId
-              metadata: { namespace: serviceBusName, queueName: queueName, messageCount: '1' }
+              // An execution for as many messages as it takes at a time: with fewer, one would start and find none.
+              metadata: { namespace: serviceBusName, queueName: queueName, messageCount: songsAtOnce }
             }
           ]
         }

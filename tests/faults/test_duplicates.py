@@ -55,10 +55,11 @@ def work_until_empty(product: Product, worker_id: str) -> list[tuple[str, int]]:
     )
     worker, analyses = Worker(settings), Analyses(product, worker_id)
     ready = Ready("none", None, "none", "none")
-    worker._engine = SimpleNamespace(  # type: ignore[assignment]
+    [consumer] = worker._consumers
+    consumer._engine = SimpleNamespace(  # type: ignore[assignment]
         start=bool, wait_ready=lambda should_stop: ready, stop=bool, has_gpu=False
     )
-    worker._pipeline = analyses  # type: ignore[assignment]
+    consumer._pipeline = analyses  # type: ignore[assignment]
     worker.run()
     return analyses.done
 

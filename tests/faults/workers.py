@@ -5,6 +5,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ def wait_for_job(
 def let_go(worker: Program) -> None:
     """Have the model that a step held up (`held_at`) go on."""
     os.killpg(worker.pid, signal.SIGCONT)
+
+
+def model_processes(worker: Program) -> list[int]:
+    """Return the worker's model processes; a child stands with the thread that started it."""
+    found = []
+    for children in Path(f"/proc/{worker.pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            with suppress(FileNotFoundError):  # it has just ended
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+    return found
 
 
 def blobs_of(product: Product, audio_file_id: str) -> dict[str, str]:

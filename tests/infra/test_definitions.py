@@ -4,7 +4,7 @@ import json
 import re
 from datetime import timedelta
 
-from gpu_worker.main import LONGEST_JOB_SECONDS
+from gpu_worker.consumer import LONGEST_JOB_SECONDS
 from shared.ids import DERIVED_FOLDERS, parse_upload_name, stem_blob_name
 from shared.settings import AppSettings
 from shared.storage.cosmos import DATABASE

@@ -50,6 +50,7 @@ SAMPLES = {
     "stemModel": "htdemucs",
     "machine.device": "cuda",
     "mode": "drain",
+    "songsAtOnce": "2",
 }
 """What a deployment gives for the expressions."""
 
@@ -109,6 +110,7 @@ def test_the_settings_load(given: Any, load: Any, monkeypatch: pytest.MonkeyPatc
     else:
         assert settings.device == "cuda"
         assert settings.worker_mode == "drain"
+        assert settings.songs_at_once == 2
 
 
 def test_schedules_of_timers_are_set_and_are_the_defaults():
@@ -118,6 +120,14 @@ def test_schedules_of_timers_are_set_and_are_the_defaults():
     for name in ("STALE_SWEEP_SCHEDULE", "PURGE_SCHEDULE"):
         assert f'schedule="%{name}%"' in source
         assert app()[name] == fields[name]
+
+
+def test_an_execution_starts_for_as_many_songs_as_a_worker_takes_at_once():
+    file = template(INFRA / "modules" / "worker.bicep")
+    assert file.variables["songsAtOnce"].text == "machine.device == 'cuda' ? '2' : '1'"
+    trigger = file.resource("job").properties["configuration"]["eventTriggerConfig"]
+    [rule] = trigger["scale"]["rules"]
+    assert rule["metadata"]["messageCount"].text == worker()["SONGS_AT_ONCE"].text == "songsAtOnce"
 
 
 def test_modes_and_machines_are_those_that_the_worker_knows():

@@ -14,6 +14,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from local.process import Program, free_port
 from stem_library_client import StemLibraryClient
 from tests.conftest import PATIENCE, Cloud, start_cloud, stems_of, wait_for, wire
+from tests.faults.workers import model_processes
 
 NO_COLLECTOR = {
     "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
@@ -118,7 +119,7 @@ def test_missing_settings_are_named_in_one_line():
 def test_the_model_process_ends_with_its_killed_worker(lonely_cloud: Cloud):
     worker = start_worker(lonely_cloud)
     worker.wait_ready(PATIENCE)
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    assert children
+    models = model_processes(worker)
+    assert models
     os.kill(worker.pid, signal.SIGKILL)
-    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the model's end")
+    wait_for(lambda: not any(Path(f"/proc/{model}").exists() for model in models), "the model's end")

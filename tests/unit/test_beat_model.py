@@ -18,6 +18,7 @@ from gpu_worker.analysis.beat_model import BeatModel, frame_count, load_beat_mod
 from gpu_worker.analysis.song import analyse_song
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound
 from gpu_worker.channel import Analysed, AnalysisTask, ModelNames
+from gpu_worker.device import Device
 from gpu_worker.engine import Engine
 from shared.models import SongMusic, StemType
 from tests.unit.beat_networks import build, clicks, save, teach_clicks
@@ -201,7 +202,7 @@ NAMES = ModelNames(
 
 
 def test_the_model_process_takes_them_and_says_so(taught: Path, stems: dict[StemType, Path], tmp_path: Path):
-    engine = Engine(models=replace(NAMES, beat_model_repo=taught), recycle_after=5)
+    engine = Engine(models=replace(NAMES, beat_model_repo=taught), device=Device(), recycle_after=5)
     try:
         ready = engine.wait_ready(lambda: False)
         assert ready.beat_tracker.startswith("beat_this-clicks@")

@@ -13,6 +13,7 @@ import torch
 from gpu_worker.analysis import beat_model
 from gpu_worker.analysis.beat_model import fetch, load_beat_model
 from gpu_worker.channel import ModelNames
+from gpu_worker.device import Device
 from gpu_worker.engine import Engine
 from gpu_worker.errors import ModelUnavailableError
 from tests.unit.beat_networks import SMALL, build, save
@@ -124,7 +125,7 @@ def test_code_in_weights_is_not_run(cache: Path, tmp_path: Path):
 
 def test_the_model_process_does_not_start_on_damaged_ones(cache: Path):
     truncated(save(build(), cache / "beat_this-clicks.ckpt"))
-    engine = Engine(models=NAMES, recycle_after=5)
+    engine = Engine(models=NAMES, device=Device(), recycle_after=5)
     try:
         with pytest.raises(ModelUnavailableError, match="holds no usable weights"):
             engine.wait_ready(lambda: False)

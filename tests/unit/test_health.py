@@ -53,6 +53,21 @@ def test_the_probe_tells_a_worker_that_works(tmp_path: Path, state: health.State
     assert told == (is_well, f"{state}, seen {age:.0f} s ago")
 
 
+def test_of_several_consumers_the_furthest_state_counts_and_the_oldest_beat(tmp_path: Path):
+    path, clock = tmp_path / "health", Clock()
+    file = HealthFile(path, clock)
+    file.beat("busy", 0)
+    clock.now += BEAT_SECONDS
+    file.beat("ready", 1)
+    assert json.loads(path.read_text()) == {"state": "busy", "beat": 1000.0}
+    clock.now += STALE_SECONDS - BEAT_SECONDS
+    file.beat("ready", 1)
+    assert health.probe(path, clock.now)[0] is False, "one of them hangs"
+    file.leave(0)
+    file.beat("ready", 1)
+    assert health.probe(path, clock.now) == (True, "ready, seen 0 s ago")
+
+
 def test_a_full_disk_stops_no_work(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     folder = tmp_path / "folder"
     folder.mkdir()
