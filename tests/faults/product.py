@@ -101,8 +101,8 @@ class Product:
         self, crash_at: str = "", held_at: str = "", python: Sequence[str] = (sys.executable,)
     ) -> Program:
         """Start a worker, to die at a moment, or to have its model stand still once at a step."""
-        held = self._folder / f"held-{len(self.workers)}"
-        env = {**self.settings, CRASH_AT: crash_at, "HELD_AT": held_at, "HELD": str(held)}
+        self.held = self._folder / f"held-{len(self.workers)}"
+        env = {**self.settings, CRASH_AT: crash_at, "HELD_AT": held_at, "HELD": str(self.held)}
         module = "tests.faults.held_worker" if held_at else "gpu_worker"
         worker = Program("worker", [*python, "-m", module], env=env, on_line=self._log)
         self.workers.append(worker)

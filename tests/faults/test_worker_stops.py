@@ -31,6 +31,7 @@ from tests.faults.workers import (
     upload_name_of,
     upload_noise,
     wait_for_job,
+    wait_until_held,
 )
 
 LONG_LOCK = "PT2M"
@@ -59,7 +60,7 @@ def test_sigterm_gives_message_and_attempt_back_and_leaves_nothing(
 ):
     worker = product.start_worker(held_at=step)
     audio_file_id = upload_noise(product, tmp_path, SONG)
-    job = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
+    job = wait_until_held(product, audio_file_id, step)
     assert list(scratch.glob("stem-library-*"))
     stopped = time.monotonic()
     os.kill(worker.pid, signal.SIGTERM)
@@ -85,7 +86,7 @@ def test_sigterm_gives_message_and_attempt_back_and_leaves_nothing(
 def test_a_cancel_frees_the_worker_and_a_retry_completes(product: Product, tmp_path: Path, step: str):
     worker = product.start_worker(held_at=step)
     audio_file_id = upload_noise(product, tmp_path, SONG)
-    job = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
+    job = wait_until_held(product, audio_file_id, step)
     following = upload_noise(product, tmp_path, SONG)
     waiting = wait_for_job(product, following, status="Pending")
     cancelled = httpx.post(f"{product.api}/api/jobs/{job['id']}/cancel").json()

@@ -23,6 +23,7 @@ from tests.faults.workers import (
     upload_name_of,
     upload_noise,
     wait_for_job,
+    wait_until_held,
 )
 
 SONG = 10.0
@@ -66,7 +67,7 @@ def test_a_living_worker_keeps_its_job_and_a_killed_one_loses_it_soon(product: P
     kill_workers(product)
     first = product.start_worker(held_at="Separating")
     audio_file_id = upload_noise(product, tmp_path, SONG)
-    job = wait_for_job(product, audio_file_id, status="Running", currentStep="Separating")
+    job = wait_until_held(product, audio_file_id, "Separating")
     message = AnalysisMessage(
         job_id=job["id"],
         audio_file_id=audio_file_id,
@@ -94,7 +95,7 @@ def test_a_zombie_changes_nothing_and_serves_on(product: Product, tmp_path: Path
     kill_workers(product)
     zombie = product.start_worker(held_at=step)
     audio_file_id = upload_noise(product, tmp_path, SONG)
-    frozen = wait_for_job(product, audio_file_id, status="Running", currentStep=step)
+    frozen = wait_until_held(product, audio_file_id, step)
     os.killpg(zombie.pid, signal.SIGSTOP)
     heir = product.start_worker()
     done = wait_for_job(product, audio_file_id, status="Completed")
@@ -126,7 +127,7 @@ def forgetful(tmp_path: Path) -> Iterator[Product]:
 def test_without_its_message_a_lost_job_comes_back_by_the_sweep(forgetful: Product, tmp_path: Path):
     worker = forgetful.start_worker(held_at="Separating")
     audio_file_id = upload_noise(forgetful, tmp_path, SONG)
-    job = wait_for_job(forgetful, audio_file_id, status="Running", currentStep="Separating")
+    job = wait_until_held(forgetful, audio_file_id, "Separating")
     worker.kill()
     assert job["id"] in receive_by_hand(forgetful, is_done=True)
     assert is_queue_empty(forgetful)
@@ -134,7 +135,7 @@ def test_without_its_message_a_lost_job_comes_back_by_the_sweep(forgetful: Produ
     assert (rescued["attempt"], rescued["retries"]) == (1, 1)
     assert rescued["errorMessage"] == "No heartbeat for 0.15 minutes."
     heir = forgetful.start_worker(held_at="Separating")
-    wait_for_job(forgetful, audio_file_id, status="Running", attempt=2, currentStep="Separating")
+    assert wait_until_held(forgetful, audio_file_id, "Separating")["attempt"] == 2
     wait_longer_than(STALE_AFTER + 5)
     let_go(heir)
     done = wait_for_job(forgetful, audio_file_id, status="Completed")

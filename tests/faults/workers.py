@@ -50,6 +50,12 @@ def wait_for_job(
     return found
 
 
+def wait_until_held(product: Product, audio_file_id: str, step: str) -> dict[str, Any]:
+    """Wait until the newest worker's model stands still at the step (`held_at`); return the song's job."""
+    wait_for(product.held.exists, f"a model that stands still at {step}")
+    return wait_for_job(product, audio_file_id, status="Running", currentStep=step)
+
+
 def let_go(worker: Program) -> None:
     """Have the model that a step held up (`held_at`) go on."""
     os.killpg(worker.pid, signal.SIGCONT)
