@@ -37,7 +37,7 @@ STRUCTURES = {
 
 VALUES: dict[str, Any] = {
     **MUSIC,
-    "confidence": {"bpm": 0.97, "key": 0.84},
+    "confidence": {"bpm": 0.97, "key": 0.84, "timeSignature": 0.93, "tuning": 0.71},
     "rmsLevel": -18.4,
     "peakLevel": -3.1,
     "loudnessLufs": -17.2,

@@ -119,6 +119,8 @@ class Confidence(WireModel):
 
     bpm: Share | None = None
     key: Share | None = None
+    time_signature: Share | None = None
+    tuning: Share | None = None
 
 
 class KeyRegion(WireModel):
@@ -127,6 +129,7 @@ class KeyRegion(WireModel):
     start: Seconds
     end: Seconds
     key: KeyName
+    confidence: Share | None = None
 
 
 class TempoReading(WireModel):

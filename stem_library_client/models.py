@@ -45,6 +45,8 @@ class Confidence(Model):
 
     bpm: float | None = None
     key: float | None = None
+    time_signature: float | None = None
+    tuning: float | None = None
 
 
 class Kind(StrEnum):
@@ -207,6 +209,7 @@ class KeyRegion(Model):
     start: float
     end: float
     key: str
+    confidence: float | None = None
 
 
 class Lease(Model):

@@ -61,7 +61,7 @@ def to_jams(*, result: SongAnalysis, duration: float, title: str = "", artist: s
     if song.get("bpm"):
         add("tempo", [(0.0, duration, song["bpm"], confidence.get("bpm"))], tools=beats_by)
     add("tempo", _tempo_curve(beats, confidence.get("bpm")), tools=beats_by, by="beat")
-    add("key_mode", _keys(song.get("keyRegions") or (), confidence.get("key")))
+    add("key_mode", _keys(song.get("keyRegions") or ()))
     add("chord", _spans(shared.get("chordProgression"), "chord"))
     add("segment_open", _spans(shared.get("sections"), "label"))
     for stem, values in result.stems.items():
@@ -81,13 +81,12 @@ def _tempo_curve(beats: Sequence[Mapping[str, Any]], confidence: float | None) -
             yield beat["time"], round(following["time"] - beat["time"], 3), beat["bpm"], confidence
 
 
-def _keys(regions: Sequence[Mapping[str, Any]], confidence: float | None) -> Iterable[Observation]:
-    """The keys in order; the song's confidence is that of a key which it never leaves."""
+def _keys(regions: Iterable[Mapping[str, Any]]) -> Iterable[Observation]:
+    """The keys in order."""
     for region in regions:
         key = MusicalKey.parse(region["key"])
         name = f"{PITCH_CLASSES[key.tonic]}:{key.mode}"
-        sure = confidence if len(regions) == 1 else None
-        yield region["start"], round(region["end"] - region["start"], 3), name, sure
+        yield region["start"], round(region["end"] - region["start"], 3), name, region["confidence"]
 
 
 def _spans(spans: Iterable[Mapping[str, Any]] | None, name: str) -> Iterable[Observation]:

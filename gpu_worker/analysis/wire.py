@@ -51,7 +51,12 @@ def song_values(rhythm: Rhythm | None, harmony: Harmony, shared: dict[str, Any])
         and {"bpm": round(alternative.bpm, 2), "weight": round(alternative.weight, 3)},
         "swingRatio": rhythm and rhythm.swing and round(rhythm.swing, 3),
         "keyRegions": [
-            {"start": round(region.start, 3), "end": round(region.end, 3), "key": region.key.name}
+            {
+                "start": round(region.start, 3),
+                "end": round(region.end, 3),
+                "key": region.key.name,
+                "confidence": round(region.confidence, 3),
+            }
             for region in regions
         ]
         or None,
@@ -98,6 +103,8 @@ def shared_values(
         "confidence": {
             "bpm": rhythm and round(rhythm.confidence, 3),
             "key": tonality and round(tonality.confidence, 3),
+            "timeSignature": bars and round(bars.confidence, 3),
+            "tuning": tuning and round(tuning.confidence, 3),
         },
         "beats": rhythm and _beats(rhythm),
         "beatTracker": rhythm and beat_tracker,

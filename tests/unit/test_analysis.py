@@ -11,7 +11,7 @@ from gpu_worker.analysis.features import Features
 from gpu_worker.analysis.song import analyse_song
 from gpu_worker.analysis.sound import ANALYSIS_RATE, Sound, load_sound
 from shared.keys import MusicalKey
-from shared.models import SongMusic, StemMeasures, StemType
+from shared.models import Confidence, SongMusic, StemMeasures, StemType
 from tests.unit.test_rhythm import Band
 
 RATE = 44_100
@@ -191,6 +191,16 @@ def test_stems_carry_their_own_notes(stems: dict[StemType, Path]):
 
 
 def test_the_song_says_its_keys_in_order(stems: dict[StemType, Path]):
-    regions = analyse_song(stems).song["keyRegions"]
-    assert [region["key"] for region in regions] == ["C# major"]
-    SongMusic.model_validate(analyse_song(stems).song)
+    song = analyse_song(stems).song
+    [region] = song["keyRegions"]
+    assert region["key"] == "C# major"
+    assert 0 < region["confidence"] <= 1
+    SongMusic.model_validate(song)
+
+
+def test_what_is_measured_says_how_sure_it_is(stems: dict[StemType, Path]):
+    bass = analyse_song(stems).stems[StemType.BASS]
+    sure = Confidence.model_validate(bass["confidence"])
+    for name, value in sure.model_dump(by_alias=True).items():
+        assert bass[name] is not None
+        assert 0 < value <= 1, name

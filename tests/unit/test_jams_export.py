@@ -30,7 +30,7 @@ NOTE = {"onset": 0.5, "offset": 0.75, "velocity": 90, "confidence": 0.8}
 SILENT = {"unmeasured": {"bpm": "the stem is silent"}, "activeRegions": []}
 RESULT = SongAnalysis(
     song={name: MUSIC[name] for name in ("bpm", "key", "timeSignature", "tuning", "beatTracker")}
-    | {"swingRatio": 1.5, "keyRegions": [{"start": 0.25, "end": 8.0, "key": "C# minor"}]},
+    | {"swingRatio": 1.5, "keyRegions": [{"start": 0.25, "end": 8.0, "key": "C# minor", "confidence": 0.9}]},
     stems={
         StemType.VOCALS: SILENT,
         StemType.DRUMS: MUSIC | {"notationData": {"notes": [NOTE | {"drum": "snare"}]}},
@@ -68,11 +68,13 @@ def test_a_songs_jams_reads_back(tmp_path: Path):
 
 
 def test_a_modulation_is_a_key_after_the_other():
-    regions = [{"start": 0.0, "end": 5.0, "key": "F# major"}, {"start": 5.0, "end": 8.0, "key": "C major"}]
+    regions = [
+        {"start": 0.0, "end": 5.0, "key": "F# major", "confidence": 0.7},
+        {"start": 5.0, "end": 8.0, "key": "C major", "confidence": 0.4},
+    ]
     modulating = replace(RESULT, song=RESULT.song | {"key": "F# major", "keyRegions": regions})
     keys = to_jams(result=modulating, duration=8.0).search(namespace="key_mode")[0].data
-    # How sure each is, the result does not say.
-    assert [tuple(key) for key in keys] == [(0, 5, "F#:major", None), (5, 3, "C:major", None)]
+    assert [tuple(key) for key in keys] == [(0, 5, "F#:major", 0.7), (5, 3, "C:major", 0.4)]
 
 
 def test_a_tempo_that_varies_is_told_beat_by_beat():

@@ -58,7 +58,8 @@ def told(result: SongAnalysis) -> set[str]:
     names = {name for name in OF_THE_SONG if result.song[name] is not None}
     for values in result.stems.values():
         names |= {name for name in OF_STEMS if values.get(name) is not None}
-        names |= {f"confidence of {name}" for name, sure in (values.get("confidence") or {}).items() if sure}
+        sure = {name for name, share in (values.get("confidence") or {}).items() if share is not None}
+        assert all(values[name] is not None for name in sure)
     return names
 
 
