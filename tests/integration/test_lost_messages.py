@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from azure.servicebus import ServiceBusMessageState
 from azure.servicebus.aio import ServiceBusClient
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import ContainerClient
 
 from functions.services import Services
 from local.process import Program, free_port
@@ -73,12 +73,6 @@ async def services(settings: AppSettings, clock: TurnedClock) -> AsyncIterator[S
     await purge(settings, also_put_off=True)
     yield built
     await built.close()
-
-
-@pytest.fixture
-def container(settings: AppSettings) -> ContainerClient:
-    service = BlobServiceClient.from_connection_string(str(settings.audio_storage))
-    return service.get_container_client(settings.audio_container)
 
 
 async def purge(settings: AppSettings, *, also_put_off: bool = False) -> None:
