@@ -105,9 +105,8 @@ class Engine:
         self.wait_ready(should_stop)
         assert self._connection is not None
         self._connection.send(task)
-        with (
-            contextlib.ExitStack() as turn
-        ):  # the device is given back last: a process may have to be stopped
+        # The device is given back last: a process may have to be stopped.
+        with contextlib.ExitStack() as turn:
             try:
                 return self._follow(turn, on_answer, should_stop)
             except (UnsuitableAudioError, EngineError):

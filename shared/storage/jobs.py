@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.models import Job, JobOutcome, JobStatus, Stored
+from shared.models import WAITING_STATUSES, Job, JobOutcome, JobStatus, Stored
 from shared.storage.cosmos import Container, record_of, stored_of, wire_time
 
 TTL_MARGIN = timedelta(days=1)
 """A job's record outlives its due deletion by this much: the net behind durable timer and purge."""
+WAITING = "c.status IN ({})".format(", ".join(f"'{status}'" for status in sorted(WAITING_STATUSES)))
 
 
 class JobsContainer(Container):
@@ -47,9 +48,7 @@ class JobsContainer(Container):
 
     async def unannounced_since(self, moment: datetime, limit: int) -> list[str]:
         """Return ids of jobs that wait for a worker, their message seen last at `moment` or before."""
-        return await self._ids(
-            "c.status IN ('Pending', 'Retrying') AND c.messageSeenAt <= @moment", moment, limit
-        )
+        return await self._ids(f"{WAITING} AND c.messageSeenAt <= @moment", moment, limit)
 
     async def due(self, moment: datetime, limit: int) -> list[str]:
         """Return ids of jobs to be deleted at `moment` or before."""
@@ -78,7 +77,7 @@ class JobsContainer(Container):
 
     async def waiting_since(self, limit: int) -> datetime | None:
         """Return since when the job waits that has waited longest, of up to `limit`; None if none does."""
-        query = "SELECT c.waitingSince FROM c WHERE c.status IN ('Pending', 'Retrying')"
+        query = f"SELECT c.waitingSince FROM c WHERE {WAITING}"  # noqa: S608 (the condition above)
         found = [document.get("waitingSince") for document in await self._query(query, limit=limit)]
         # Jobs of before this was noted have none.
         return min((datetime.fromisoformat(moment) for moment in found if moment), default=None)

@@ -24,6 +24,7 @@ from tests.conftest import wait_for
 from tests.faults.many import RESULT
 from tests.faults.product import Product
 from tests.faults.workers import (
+    LONG_LOCK,
     job_of,
     model_processes,
     receive_by_hand,
@@ -31,16 +32,9 @@ from tests.faults.workers import (
     wait_for_job,
 )
 
-LONG_LOCK = "PT2M"
-"""Within a test no message comes back by the end of its lock: only a worker gives it back."""
 LONG = 600.0
 """Seconds of noise: no machine is done with it before it is frozen, and no test waits for its end."""
 SHORT = 5.0
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("scratch")
 
 
 @pytest.fixture(scope="module")

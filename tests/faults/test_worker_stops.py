@@ -24,6 +24,7 @@ from stem_library_client.models import ClaimRequest
 from tests.conftest import wait_for, wire
 from tests.faults.product import Product
 from tests.faults.workers import (
+    LONG_LOCK,
     blobs_of,
     check_four_stems,
     job_of,
@@ -34,17 +35,10 @@ from tests.faults.workers import (
     wait_until_held,
 )
 
-LONG_LOCK = "PT2M"
-"""Within a test no message comes back by the end of its lock: only a worker gives it back."""
 SONG = 10.0
 """Seconds: separation tells several times how far it is."""
 BACK_WITHIN = 5.0
 FREE_WITHIN = 10.0
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("scratch")
 
 
 @pytest.fixture(scope="module")

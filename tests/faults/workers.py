@@ -21,6 +21,8 @@ from tests.conftest import PATIENCE, stems_of, wait_for, wire
 from tests.faults.product import Product
 
 QUEUE = "analysis-jobs"
+LONG_LOCK = "PT2M"
+"""Within a test no message comes back by the end of its lock: only a worker gives it back."""
 SAMPLE_RATE = 22_050
 
 

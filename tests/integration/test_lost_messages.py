@@ -123,6 +123,15 @@ async def fail(services: Services, job: Job, kind: str) -> Job:
     return await services.workflow.fail(job.id, Failure.model_validate(wire))
 
 
+async def lose(services: Services, container: ContainerClient, clock: TurnedClock) -> Job:
+    """Return a job whose message was sent, and purged, 20 minutes ago."""
+    clock.turn(minutes=-20)
+    lost = await upload(services, container)
+    await purge(services.settings)
+    clock.turn(minutes=20)
+    return lost
+
+
 async def test_a_job_whose_message_was_purged_is_announced_again(
     services: Services, container: ContainerClient, settings: AppSettings, clock: TurnedClock
 ):
@@ -144,10 +153,7 @@ async def test_a_job_whose_message_was_purged_is_announced_again(
 async def test_what_came_before_the_oldest_message_is_lost_and_what_came_after_is_not(
     services: Services, container: ContainerClient, settings: AppSettings, clock: TurnedClock
 ):
-    clock.turn(minutes=-20)
-    lost = await upload(services, container)
-    await purge(settings)
-    clock.turn(minutes=20)
+    lost = await lose(services, container, clock)
     kept = await upload(services, container)
     assert await announced_by(services) == 1
     assert (await fresh(services, lost)).queued_attempt == 2
@@ -180,10 +186,7 @@ async def test_jobs_in_a_long_queue_keep_their_one_message(
 async def test_what_is_put_off_says_nothing_of_the_others_and_is_not_lost(
     services: Services, container: ContainerClient, settings: AppSettings, clock: TurnedClock
 ):
-    clock.turn(minutes=-20)
-    lost = await upload(services, container)
-    await purge(settings)
-    clock.turn(minutes=20)
+    lost = await lose(services, container, clock)
     put_off = await fail(services, await claim(services, await upload(services, container)), "transient")
     await purge(settings)
     assert await announced_by(services) == 0, "at the head is what is put off alone"
